@@ -103,6 +103,57 @@ fn a_folder_of_odd_files_is_served_but_for_what_is_listed() {
 }
 
 #[test]
+fn odd_names_links_and_parts_harm_nothing_else() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(
+        here,
+        &[
+            ("data/st*r.csv", "id,b\n1,2\n"),
+            ("data/star.csv", "id,b\n8,8\n"),
+            ("data/[x].csv", "id\n5\n"),
+            ("data/qu?stion/a.csv", "id\n6\n"),
+            ("data/headless/a.csv", "id,b\n1,2\n"),
+            ("data/headless/b.csv", "7,8\n9,9\n"),
+            ("data/quoted.csv", "'id','note'\n'1','x'\n'2',''\n"),
+            ("data/money.csv", "id,amount\n1,12345678901234567.89\n2,0.1\n"),
+            ("data/exact.ndjson", "{\"x\": 9007199254740993}\n{\"x\": 0.5}\n"),
+            ("data/fine.csv", "at\n2024-01-01T10:00:00.123456789\n"),
+            ("data/pg_class.csv", "id\n3\n"),
+            ("data/a\tb.csv", "id\n1\n"),
+        ],
+    );
+    std::fs::write(here.join("data/latin.csv"), b"id,name\n1,Caf\xe9\n").unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("..", here.join("data/up")).unwrap();
+        std::os::unix::fs::symlink("me.csv", here.join("data/me.csv")).unwrap();
+    }
+    let said = init(here, &["data"]);
+    for part in [
+        "left out: headless (headless/b.csv: its first row names none of the columns of the first file)",
+        "read as windows-1252, for it is not UTF-8: latin.csv",
+        "illegal character",
+        "10 tables",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for (sql, expected) in [
+        ("SELECT id, b FROM st_r", &["1,2"][..]),
+        ("SELECT id, b FROM star", &["8,8"]),
+        ("SELECT id FROM qu_stion", &["6"]),
+        ("SELECT id, note FROM quoted ORDER BY id", &["1,x", "2,"]),
+        ("SELECT amount FROM money ORDER BY id", &["12345678901234567.89", "0.10"]),
+        ("SELECT x FROM exact ORDER BY x", &["0.5", "9007199254740993.0"]),
+        ("SELECT at FROM fine", &["2024-01-01T10:00:00.123456789"]),
+        ("SELECT id FROM public.pg_class", &["3"]),
+        ("SELECT name FROM latin", &["Café"]),
+    ] {
+        assert_rows(here, sql, expected);
+    }
+}
+
+#[test]
 fn a_second_source_leaves_the_names_of_the_first_alone() {
     let place = TempDir::new().unwrap();
     let here = place.path();
@@ -154,6 +205,10 @@ fn a_column_whose_values_do_not_fit_its_type_is_text() {
             "CREATE TABLE orders(id INTEGER PRIMARY KEY, total INTEGER, placed TIMESTAMP);
              INSERT INTO orders VALUES (1, 5, '2024-01-01 10:00:00'), (2, 6, 'last week');
              CREATE TABLE empty(id INTEGER PRIMARY KEY, v TEXT);
+             CREATE TABLE prices(id INTEGER PRIMARY KEY, p DECIMAL(10,2), q DECIMAL(10,2), d DATE, e DATE, c TEXT COLLATE NOCASE, \"\" INT);
+             INSERT INTO prices VALUES (1, 1.005, 1.25, '2024-01-01 10:00:00', '2024-01-01T00:00:00.000Z', 'A', 1);
+             CREATE VIRTUAL TABLE words USING fts5(w);
+             CREATE VIEW endless AS WITH RECURSIVE r(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM r) SELECT n FROM r;
              CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIEW broken AS SELECT * FROM t; DROP TABLE t;",
         )
         .output()
@@ -164,9 +219,63 @@ fn a_column_whose_values_do_not_fit_its_type_is_text() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let said = init(here, &["shop.sqlite"]);
     assert!(said.contains("as text: orders.placed ("), "{said}");
-    assert!(said.contains("left out: broken"), "{said}");
+    for part in [
+        "left out: broken",
+        "left out: words (a virtual table)",
+        "as double precision: prices.p (DECIMAL(10,2)), for some value has more digits",
+        "as text: prices.d (",
+        "compared letter by letter here, and by NOCASE in the source: prices (c)",
+        "(a column without a name)",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_rows(here, "SELECT p, q, d, e FROM prices", &["1.005,1.25,2024-01-01 10:00:00,2024-01-01"]);
     assert_rows(here, "SELECT * FROM orders ORDER BY id", &["1,5,2024-01-01 10:00:00", "2,6,last week"]);
     assert_rows(here, "SELECT count(*) FROM empty", &["0"]);
+}
+
+#[test]
+fn values_that_come_later_are_errors_or_nulls_as_is_chosen() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    let sqlite = |sql: &str| {
+        let made = Command::new("sqlite3").arg(here.join("shop.sqlite")).arg(sql).output();
+        made.is_ok_and(|output| output.status.success())
+    };
+    let table = "CREATE TABLE orders(id INTEGER PRIMARY KEY, total INTEGER, placed TIMESTAMP, note TEXT);
+        INSERT INTO orders VALUES (1, 5, '2024-01-01 10:00:00', 'a')";
+    if !sqlite(table) {
+        eprintln!("SKIPPED: sqlite3 is not installed");
+        return;
+    }
+    init(here, &["shop.sqlite"]);
+    assert!(sqlite("INSERT INTO orders VALUES (2, 'many', 'last week', x'00ff')"));
+    for (column, says) in [("total", "not a bigint"), ("placed", "not a timestamp"), ("note", "not a text")] {
+        let sql = format!("SELECT {column} FROM orders ORDER BY id");
+        let (well, said) = querygate(here, &["sql", "-u", "analyst", "--csv", &sql]);
+        let place = format!("It is in column \"{column}\" of table \"orders\".");
+        assert!(!well && said.contains(says) && said.contains(&place) && said.contains("`bad_values`"), "{said}");
+    }
+    let config = here.join("querygate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("kind = \"sqlite\"", "kind = \"sqlite\"\nbad_values = \"null\"")).unwrap();
+    for (sql, expected) in [
+        ("SELECT * FROM orders ORDER BY id", &["1,5,2024-01-01 10:00:00+00,a", "2,,,"][..]),
+        ("SELECT id FROM orders WHERE total IS NULL", &["2"]),
+        ("SELECT count(total), count(placed), count(note) FROM orders", &["1,1,1"]),
+        ("SELECT id FROM orders WHERE total > 4 OR note > ''", &["1"]),
+        ("SELECT total, count(*) FROM orders GROUP BY total ORDER BY total", &["5,1", ",1"]),
+        ("SELECT id FROM orders WHERE id = 2 AND placed IS NULL", &["2"]),
+    ] {
+        assert_rows(here, sql, expected);
+    }
+    // Of one object alone; and a word that is none names its line.
+    let other = text.replace("kind = \"sqlite\"", "kind = \"sqlite\"\nbad_values_of = { shop_orders = \"null\" }");
+    std::fs::write(&config, other).unwrap();
+    assert_rows(here, "SELECT count(total) FROM orders", &["1"]);
+    std::fs::write(&config, text.replace("kind = \"sqlite\"", "kind = \"sqlite\"\nbad_values = \"nul\"")).unwrap();
+    let (well, said) = querygate(here, &["check", "querygate.toml"]);
+    assert!(!well && said.contains("did you mean `null`?"), "{said}");
 }
 
 /// What `init` wrote, served to a user with a known password.

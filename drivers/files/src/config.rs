@@ -125,6 +125,11 @@ pub struct CsvOptions {
     pub encoding: &'static Encoding,
 }
 
+impl CsvOptions {
+    /// What a text is taken to be in that is not UTF-8 and has no mark.
+    pub const GUESSED: &'static Encoding = encoding_rs::WINDOWS_1252;
+}
+
 impl Default for CsvOptions {
     fn default() -> Self {
         Self { delimiter: b',', quote: b'"', header: true, null: String::new(), encoding: UTF_8 }

@@ -1,12 +1,14 @@
 //! What lies in a source: tables, and what is none. Knows no plan.
 
-use crate::config::{FileFormat, TableSpec};
+use crate::config::{FileFormat, Location, TableSpec};
 use crate::error::Names;
 use crate::infer::Inferred;
+use crate::pattern::escaped;
 use crate::source::{FilesSource, Shared};
-use futures::TryStreamExt;
-use object_store::ObjectMeta;
+use futures::StreamExt;
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore as _};
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -48,6 +50,9 @@ const LAKES: [(&str, &str); 3] =
 /// How a lake's Iceberg tables call the files of their metadata.
 const ICEBERG_ENDING: &str = ".metadata.json";
 
+/// Tables whose files a source may have, each with as many files as one table may.
+const TOPS: usize = 20;
+
 /// Stands for all of a source where a path is asked for.
 const WHOLE: &str = ".";
 
@@ -67,22 +72,27 @@ struct TopEntry {
     lake: Option<&'static str>,
     /// Bytes of all files that are not hidden; `None`: there are none.
     bytes: Option<u64>,
+    files: usize,
 }
 
 /// Looks at names and sizes.
 async fn list(shared: &Shared) -> Result<Contents> {
     let names = Names::new(&shared.config.name, "*");
-    let mut listing = shared.store()?.list(None);
+    let mut contents = Contents::default();
     let mut listed = Vec::new();
-    while let Some(meta) = listing.try_next().await.map_err(|e| names.store(&e))? {
-        listed.push(meta);
-        if listed.len() > shared.config.limits.files_max {
+    for found in entries(shared).await? {
+        match found {
+            Ok(meta) => listed.push(meta),
+            // A folder has names that are none here, and links in a circle; the rest of it is sound.
+            Err(error) if shared.is_local() => contents.left_out.push(unlisted(&error)),
+            Err(error) => return Err(names.store(&error)),
+        }
+        if listed.len() > shared.config.limits.files_max.saturating_mul(TOPS) {
             return Err(names.too_big("the number of files of", listed.len()));
         }
     }
     // A store lists in any order, and a folder's first file is one by name.
     listed.sort_by(|one, other| one.location.cmp(&other.location));
-    let mut contents = Contents::default();
     // The source itself may be one table of a lake: then none of its files is a table.
     if let Some((kind, _)) = listed.iter().filter_map(|meta| lake_of(&meta.location)).find(|(_, depth)| *depth == 0) {
         contents.left_out.push(OmittedPath { path: WHOLE.to_owned(), reason: of_a_lake(kind) });
@@ -90,10 +100,41 @@ async fn list(shared: &Shared) -> Result<Contents> {
     }
     let mut tops: BTreeMap<String, TopEntry> = BTreeMap::new();
     listed.iter().for_each(|meta| look(&mut tops, meta));
+    let most = shared.config.limits.files_max;
     for (path, top) in tops {
-        place(path, top, &mut contents);
+        if top.files > most {
+            let reason = format!("it has {} files, and a table has at most {most}", top.files);
+            contents.left_out.push(OmittedPath { path, reason });
+        } else {
+            place(path, top, &mut contents);
+        }
     }
     Ok(contents)
+}
+
+/// All files, and what is none. A folder's listing goes on behind an entry that fails, which the store's own does not do where it may wait.
+async fn entries(shared: &Shared) -> Result<Vec<object_store::Result<ObjectMeta>>> {
+    let store = shared.store()?;
+    let Location::Local { root } = &shared.config.location else { return Ok(store.list(None).collect().await) };
+    let root = root.clone();
+    let most = shared.config.limits.files_max.saturating_mul(TOPS).saturating_add(1);
+    let listed = std::thread::spawn(move || {
+        let folder = LocalFileSystem::new_with_prefix(root)?;
+        Ok::<_, object_store::Error>(futures::executor::block_on(folder.list(None).take(most).collect()))
+    });
+    let joined = tokio::task::spawn_blocking(move || listed.join()).await.map_err(Error::internal)?;
+    let listed = joined.map_err(|_| Error::internal("a folder's listing panicked"))?;
+    listed.map_err(|error| Names::new(&shared.config.name, "*").store(&error))
+}
+
+/// An entry of a folder that cannot be listed.
+fn unlisted(error: &object_store::Error) -> OmittedPath {
+    let mut first: &dyn std::error::Error = error;
+    while let Some(cause) = first.source() {
+        first = cause;
+    }
+    let reason: String = first.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    OmittedPath { path: "an entry".to_owned(), reason }
 }
 
 fn look(tops: &mut BTreeMap<String, TopEntry>, meta: &ObjectMeta) {
@@ -114,6 +155,7 @@ fn look(tops: &mut BTreeMap<String, TopEntry>, meta: &ObjectMeta) {
         return;
     }
     *top.bytes.get_or_insert(0) += meta.size;
+    top.files += 1;
     let format = meta.location.filename().and_then(FileFormat::promised);
     match (&top.first, format) {
         (None, Some(format)) if meta.size > 0 => top.first = Some(format),
@@ -166,7 +208,7 @@ fn place(path: String, top: TopEntry, contents: &mut Contents) {
     match top.first {
         Some(format) => {
             let name = if top.is_folder { path.clone() } else { FileFormat::stem(&path).to_owned() };
-            tables.push(FoundTable { name, pattern: path, format });
+            tables.push(FoundTable { name, pattern: escaped(&path), format });
             left_out.extend(top.others);
         }
         None if top.bytes == Some(0) => leave("empty: it has no columns".to_owned()),
@@ -206,7 +248,7 @@ impl FilesSource {
 async fn explore(source: &FilesSource, only: Option<&str>) -> Result<Exploration> {
     let Contents { mut tables, mut left_out } = list(source.shared()).await?;
     if let Some(only) = only {
-        tables.retain(|table| table.pattern == only);
+        tables.retain(|table| table.pattern == escaped(only));
         left_out.retain(|left| left.path == only || left.path == WHOLE);
     }
     let mut exploration = Exploration { tables: Vec::new(), left_out };

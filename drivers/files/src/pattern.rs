@@ -7,6 +7,39 @@ use object_store::path::Path;
 /// Folder at the top of a source for files that are being written or were replaced. No table has any of it.
 pub(crate) const KEPT: &str = ".querygate";
 
+/// What stands for other characters in a pattern.
+const WILD: [char; 3] = ['*', '?', '['];
+
+/// The pattern that matches this path alone: `a[*].csv` for `a*.csv`.
+pub(crate) fn escaped(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            c if WILD.contains(&c) => text.extend(['[', c, ']']),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// The path of such a pattern; `None`: it may match others.
+fn unescaped(text: &str) -> Option<String> {
+    let (mut path, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(WILD) {
+        let (before, from) = rest.split_at(at);
+        let mut chars = from.chars();
+        let (Some('['), Some(c), Some(']')) = (chars.next(), chars.next(), chars.next()) else { return None };
+        if !WILD.contains(&c) {
+            return None;
+        }
+        path.push_str(before);
+        path.push(c);
+        rest = chars.as_str();
+    }
+    path.push_str(rest);
+    Some(path)
+}
+
 /// A checked pattern. It is relative to the source and cannot leave it.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePattern {
@@ -22,7 +55,9 @@ impl FilePattern {
         if text.starts_with('/') || text.split('/').any(|s| s == "..") {
             return Err("a path must stay inside its source".to_owned());
         }
-        let wild = |s: &str| s.contains(['*', '?', '[']);
+        let one = unescaped(text);
+        let text = one.as_deref().unwrap_or(text);
+        let wild = |s: &str| one.is_none() && s.contains(WILD);
         let literal: Vec<&str> =
             text.split('/').take_while(|s| !wild(s)).filter(|s| !s.is_empty() && *s != ".").collect();
         let base = Path::parse(literal.join("/")).map_err(|e| e.to_string())?;
@@ -124,6 +159,8 @@ mod tests {
             ("data/**/*.parquet", "data/deep/er/a.parquet", true),
             ("data/part-?.bin", "data/part-1.bin", true),
             ("**/*.parquet", ".querygate/rewrites/1-2/data/a.parquet", false),
+            ("st[*]r", "st*r/a.parquet", true),
+            ("[[]x].parquet", "[x].parquet", true),
         ];
         for (pattern, path, want) in cases {
             let got = FilePattern::parse(pattern).unwrap().matches(&Path::from(path), &FileFormat::Parquet);
@@ -131,6 +168,17 @@ mod tests {
         }
         for bad in ["/etc/passwd", "../x", "a/../../x", "a/[", "a/.."] {
             assert!(FilePattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_matched_whatever_is_in_it() {
+        for path in ["a.csv", "st*r.csv", "[x].csv", "qu?stion/a[1].csv", "a]b.csv"] {
+            assert_eq!(unescaped(&escaped(path)).as_deref(), Some(path));
+        }
+        assert_eq!(FilePattern::parse("st[*]r").unwrap().base().as_ref(), "st*r");
+        for pattern in ["a*.csv", "a[bc].csv", "a[", "?"] {
+            assert_eq!(unescaped(pattern), None, "{pattern}");
         }
     }
 

@@ -25,6 +25,7 @@ use querygate_driver_api::value::{Value, ValueType};
 use querygate_driver_api::write::Writer;
 use querygate_types::{Error, ErrorCode, PlannerSetting, Result};
 use sqlx::mysql::MySqlArguments;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,17 @@ impl MysqlDriver {
     async fn answered<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
         let answer = tokio::time::timeout(self.answer_timeout, question).await;
         answer.unwrap_or_else(|_| Err(crate::error::unreachable("source does not answer")))
+    }
+
+    /// Columns that are declared as truth values (`tinyint(1)`) and hold other numbers, by table and column.
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn loose_truths(&self) -> Result<BTreeSet<[String; 2]>> {
+        let mut lease = self.lease().await?;
+        let found = self.answered(introspect::loose_truths(&mut lease.session.connection, &self.schema)).await;
+        lease.release(found.is_ok());
+        found
     }
 
     /// The server's version, what its clock shows, and whether the login may do anything there.
@@ -160,6 +172,10 @@ impl Driver for MysqlDriver {
 
     fn read_as(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
         declared::read_as(Declared::parse(&column.native_type, None).native, wanted)
+    }
+
+    fn read_or_null(&self, column: &RemoteColumn, wanted: ValueType) -> Result<Encoding, Refusal> {
+        declared::read_or_null(Declared::parse(&column.native_type, None).native, wanted)
     }
 
     fn reads_surely(&self, value_type: ValueType) -> bool {

@@ -12,7 +12,7 @@ use querygate_driver_api::remote::{
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 /// A table with what only this driver needs to know of it.
@@ -33,15 +33,40 @@ pub(crate) async fn vitals(connection: &mut MySqlConnection) -> Result<(String, 
 
 pub(crate) async fn tables(connection: &mut MySqlConnection, schema: &str) -> Result<Vec<TableRef>> {
     let sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? \
-               AND TABLE_TYPE IN ('BASE TABLE', 'VIEW') ORDER BY TABLE_NAME";
+               AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_NAME";
     let rows = fetch(connection, sql, &[schema]).await?;
     rows.iter().map(|row| TableRef::new([schema.to_owned(), text(row, 0)?])).collect()
+}
+
+/// Rows whose values are looked at.
+const SAMPLE_ROWS: usize = 10_000;
+
+/// Columns that are declared as truth values and hold other numbers in their first rows, by table and column. Of a table that cannot be read
+/// nothing is said.
+pub(crate) async fn loose_truths(connection: &mut MySqlConnection, schema: &str) -> Result<BTreeSet<[String; 2]>> {
+    let sql = "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? \
+               AND COLUMN_TYPE = 'tinyint(1)'";
+    let rows = fetch(connection, sql, &[schema]).await?;
+    let mut loose = BTreeSet::new();
+    for row in &rows {
+        let place = [text(row, 0)?, text(row, 1)?];
+        let (Ok(schema), Ok(table), Ok(column)) = (quote(schema), quote(&place[0]), quote(&place[1])) else { continue };
+        let sql = format!(
+            "SELECT CAST(EXISTS (SELECT 1 FROM (SELECT {column} AS c FROM {schema}.{table} LIMIT {SAMPLE_ROWS}) s \
+             WHERE c NOT IN (0, 1)) AS SIGNED)"
+        );
+        let found = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await;
+        if found.is_ok_and(|row| number(&row, 0).is_ok_and(|found| found == Some(1))) {
+            loose.insert(place);
+        }
+    }
+    Ok(loose)
 }
 
 pub(crate) async fn describe(connection: &mut MySqlConnection, schema: &str, table: &TableRef) -> Result<Described> {
     let (schema, name) = (table.schema().unwrap_or(schema), table.name());
     let sql = "SELECT TABLE_NAME, TABLE_TYPE, TABLE_COMMENT, TABLE_ROWS FROM information_schema.TABLES \
-               WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_TYPE IN ('BASE TABLE', 'VIEW')";
+               WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')";
     let listed = fetch(connection, sql, &[schema, name]).await?;
     // The catalog compares names without case, tables on most systems do not.
     let listed = listed.iter().find(|row| text(row, 0).is_ok_and(|found| found == name));
@@ -94,6 +119,9 @@ async fn columns(
             Native::Text(_) if !declared::is_short(found.native) => Collation::Named(found.collation.as_str().into()),
             _ => Collation::Binary,
         };
+        let is_by_bytes = found.collation.ends_with("_bin") || found.collation == "binary";
+        let equality = matches!(found.native, Native::Text(_) | Native::Listed) && !is_by_bytes;
+        let equality = equality.then(|| found.collation.clone());
         declared.insert(name.clone(), found);
         columns.push(RemoteColumn {
             name,
@@ -103,6 +131,7 @@ async fn columns(
             has_default: text(row, 6)? == "YES",
             collation,
             encoding: meaning.map_or(Encoding::Canonical, |(_, encoding)| encoding),
+            equality,
             comment: binary::text(row, 4)?.filter(|comment| !comment.is_empty()),
         });
     }

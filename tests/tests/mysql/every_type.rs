@@ -6,7 +6,7 @@ use super::server::{PASSWORD, Server as MariaDb, USER};
 use crate::answers::Answers;
 use crate::checked::{Check, Expected};
 use crate::differences::Known;
-use crate::doors::Doors;
+use crate::doors::{Doors, texts};
 use crate::mysql_types::{Compared, Form, KINDS, Kind};
 use crate::printed::{print_double, print_single};
 use crate::values::seed;
@@ -141,4 +141,60 @@ fn a_column_of_every_type_is_as_in_the_source() {
         check.column(&Expected { name, type_name, cells, answers: answers(&database, kind) });
     }
     check.found.settle(KNOWN, 2_500);
+}
+
+/// Dates that are none, and times that no day has.
+const BEYOND: &[(&str, &str, &str)] = &[
+    ("date", "0000-00-00", "0000-00-00"),
+    ("date", "2200-00-08", "2200-00-08"),
+    ("date", "2023-02-31", "2023-02-31"),
+    ("datetime(6)", "0000-00-00", "0000-00-00 00:00:00.000000"),
+    ("timestamp NULL", "0000-00-00", "0000-00-00 00:00:00"),
+];
+
+#[test]
+fn dates_that_are_none_are_errors_nulls_or_texts_as_is_chosen() {
+    let Some(database) = MariaDb::start() else { return };
+    let columns = (0..BEYOND.len()).map(|place| format!(", c{place} {}", BEYOND[place].0)).collect::<String>();
+    let bare = ", NULL".repeat(BEYOND.len());
+    let values = BEYOND.iter().map(|(_, value, _)| format!(", '{value}'")).collect::<String>();
+    database.sql(&format!(
+        "CREATE DATABASE demo; USE demo; CREATE TABLE beyond (nr int PRIMARY KEY{columns}); INSERT INTO beyond VALUES (1{bare});
+         CREATE TABLE truths (nr int PRIMARY KEY, sure tinyint(1), loose tinyint(1), name varchar(9)) WITH SYSTEM VERSIONING;
+         INSERT INTO truths VALUES (1, 1, 5, 'A');"
+    ));
+    let folder = TempDir::new().unwrap();
+    let (server, said) = served(folder.path(), &database, "demo");
+    let folded = said.lines().find(|line| line.contains("compared letter by letter here"));
+    assert!(folded.is_some_and(|line| line.ends_with("truths (name)")), "{said}");
+    database.sql(&format!("USE demo; SET sql_mode = 'ALLOW_INVALID_DATES'; INSERT INTO beyond VALUES (0{values});"));
+    let config = folder.path().join("querygate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let mut gates = vec![Doors::login(&server, "ann")];
+    let mut servers = vec![server];
+    for bad_values in ["null", "text"] {
+        let chosen = text.replace("kind = \"mysql\"", &format!("kind = \"mysql\"\nbad_values = \"{bad_values}\""));
+        let other = folder.path().join(format!("{bad_values}.toml"));
+        std::fs::write(&other, chosen).unwrap();
+        servers.push(Server::serve(&other));
+        gates.push(Doors::login(&servers[servers.len() - 1], "ann"));
+    }
+    let [errors, nulls, printed] = gates.as_mut_slice() else { panic!("three gates") };
+    let row = texts(&errors.text("SELECT sure, loose FROM truths"));
+    assert_eq!(row, Ok(vec![vec![Some("t".to_owned()), Some("5".to_owned())]]));
+    for (place, (declared, value, shown)) in BEYOND.iter().enumerate() {
+        let row = format!("SELECT c{place} FROM beyond WHERE nr = 0");
+        let found = texts(&errors.text(&row));
+        assert_eq!(found, Err("22000".to_owned()), "{declared} {value}");
+        let one = |text: Option<&str>| Ok(vec![vec![text.map(str::to_owned)]]);
+        assert_eq!(texts(&nulls.text(&row)), one(None), "{declared} {value}");
+        let sql = format!("SELECT count(c{place}), min(c{place}) FROM beyond");
+        let none = Ok(vec![vec![Some("0".to_owned()), None]]);
+        assert_eq!(texts(&nulls.text(&sql)), none, "{declared} {value}");
+        let sql = format!("SELECT nr FROM beyond WHERE c{place} IS NULL AND nr < 1");
+        assert_eq!(texts(&nulls.text(&sql)), one(Some("0")), "{declared} {value}");
+        assert_eq!(texts(&printed.text(&row)), one(Some(shown)), "{declared} {value}");
+        let sql = format!("SELECT c{place} FROM beyond WHERE c{place} = '{shown}'");
+        assert_eq!(texts(&printed.text(&sql)), one(Some(shown)), "{declared} {value}");
+    }
 }

@@ -111,7 +111,7 @@ fn folder_columns(listed: &[ObjectMeta], pattern: &FilePattern) -> Vec<Field> {
             seen @ (ValueKind::Nothing | ValueKind::Integer | ValueKind::Date) => seen,
             _ => ValueKind::Text,
         };
-        columns.see(&key, seen);
+        columns.see(&key, seen, value.as_deref().unwrap_or_default());
     }
     columns.fields()
 }
@@ -217,7 +217,7 @@ impl TextSample<'_> {
             let called = match &called {
                 Some(called) => called,
                 None if options.header => {
-                    called = Some(self.header(&values));
+                    called = Some(self.header(&values).map_err(RowFailure::Header)?);
                     continue;
                 }
                 None => called.insert(header::numbered(fields)),
@@ -226,8 +226,9 @@ impl TextSample<'_> {
                 return Err(RowFailure::Format(format!("{fields} fields where the first row has {}", called.len())));
             }
             for (name, value) in called.iter().zip(&values) {
-                self.columns
-                    .see(name, if **value == *options.null { ValueKind::Nothing } else { ValueKind::text(value) });
+                let is_null = **value == *options.null;
+                let kind = if is_null { ValueKind::Nothing } else { ValueKind::text(value) };
+                self.columns.see(name, kind, value);
             }
             if !self.count(values.iter().map(|value| value.len() + 1).sum(), &mut of_file) {
                 return Ok(false);
@@ -236,18 +237,21 @@ impl TextSample<'_> {
         Ok(true)
     }
 
-    /// Names under a header, as the columns of an earlier file are called.
-    fn header(&mut self, cells: &[&str]) -> Vec<String> {
+    /// Names under a header, as the columns of an earlier file are called. A first row that names none of them is a row.
+    fn header(&mut self, cells: &[&str]) -> Result<Vec<String>, String> {
         let names = header::names(cells.iter().copied());
         let known = ColumnNames::new(self.columns.names());
+        if self.columns.len() > 0 && names.iter().all(|name| known.position(name).is_none()) {
+            return Err("its first row names none of the columns of the first file".to_owned());
+        }
         let called =
             names.iter().map(|name| known.position(name).map_or(name.as_str(), |at| known.name(at)).to_owned());
         // Two columns of this file may be alike to one of another.
         let called: Vec<String> = called.collect();
         let is_once = called.iter().enumerate().all(|(at, name)| !called[..at].contains(name));
         let called = if is_once { called } else { names };
-        called.iter().for_each(|name| self.columns.see(name, ValueKind::Nothing));
-        called
+        called.iter().for_each(|name| self.columns.see(name, ValueKind::Nothing, ""));
+        Ok(called)
     }
 
     async fn json(&mut self, mut rows: JsonRows) -> Result<bool, RowFailure> {
@@ -256,7 +260,7 @@ impl TextSample<'_> {
         while let Some(object) = rows.next().await? {
             let text = std::str::from_utf8(&object).map_err(|e| RowFailure::Format(e.to_string()))?;
             let columns = &mut self.columns;
-            querygate_memory::members(text, |key, raw| columns.see(key, ValueKind::json(raw)))
+            querygate_memory::members(text, |key, raw| columns.see(key, ValueKind::json(raw), raw))
                 .map_err(RowFailure::Row)?;
             if columns.len() > columns_max {
                 return Err(RowFailure::TooLong);

@@ -4,7 +4,7 @@ use super::value_kind::ValueKind;
 use crate::config::{CsvOptions, FileFormat};
 use crate::text::json::MARK;
 use csv_core::{ReadRecordResult, ReaderBuilder};
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8};
 use serde::de::IgnoredAny;
 
 /// Bytes at a file's beginning that are looked at.
@@ -55,8 +55,25 @@ fn dialect(promised: &CsvOptions, head: &[u8], whole: bool) -> CsvOptions {
             }
         }
     }
-    let (options, records) = best;
+    let (options, records) = all_quoted(best, text.as_bytes(), whole);
     CsvOptions { header: has_header(&records), ..options }
+}
+
+/// With the other quote, where it is around nearly every field and none of them needs it.
+fn all_quoted(
+    (options, records): (CsvOptions, Vec<Vec<String>>),
+    text: &[u8],
+    whole: bool,
+) -> (CsvOptions, Vec<Vec<String>>) {
+    let is_around = |cell: &String| cell.len() > 1 && cell.starts_with('\'') && cell.ends_with('\'');
+    let cells: Vec<&String> = records.iter().flatten().filter(|cell| !cell.is_empty()).collect();
+    let around = cells.iter().filter(|cell| is_around(cell)).count();
+    if options.quote != b'"' || around == 0 || around * 5 < cells.len() * 4 {
+        return (options, records);
+    }
+    let other = CsvOptions { quote: b'\'', ..options.clone() };
+    let unquoted = self::records(&other, text, whole);
+    if unquoted.len() == records.len() { (other, unquoted) } else { (options, records) }
 }
 
 /// The encoding that the bytes can be in, and what they say in it.
@@ -70,7 +87,7 @@ fn decoded(head: &[u8], whole: bool) -> (&'static Encoding, String) {
         // A character that goes on behind what was looked at.
         Err(error) => error.error_len().is_none() && !whole,
     };
-    let encoding = if marked || is_utf8 { encoding } else { WINDOWS_1252 };
+    let encoding = if marked || is_utf8 { encoding } else { CsvOptions::GUESSED };
     let (text, _, _) = encoding.decode(head);
     (encoding, text.into_owned())
 }
@@ -129,6 +146,7 @@ fn has_header(records: &[Vec<String>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use encoding_rs::WINDOWS_1252;
 
     fn csv(text: &[u8]) -> CsvOptions {
         match format(&FileFormat::Csv(CsvOptions::default()), text, true) {
@@ -146,6 +164,9 @@ mod tests {
             ("id|name\n1|x\n", b'|', b'"', true),
             ("id,name\n1,'a, b'\n2,'c'\n", b',', b'\'', true),
             ("id,name\n1,\"a\nb, c\"\n2,d\n", b',', b'"', true),
+            ("'id','note','n'\n'1','x','2024-01-01'\n'2','','2024-01-02'\n", b',', b'\'', true),
+            ("'1','x','2024-01-01'\n'2','y','2024-01-02'\n", b',', b'\'', false),
+            ("id,note\n1,'it''s'\n", b',', b'"', true),
             ("id,name\n1,it's\n2,o'clock, of course\n", b',', b'"', true),
             ("1,a\n2,b\n", b',', b'"', false),
             ("2024-01-01,5\n2024-01-02,6\n", b',', b'"', false),

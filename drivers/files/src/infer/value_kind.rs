@@ -75,6 +75,12 @@ impl ValueKind {
 
     fn moment(value: &str) -> Self {
         let unit = TimeUnit::Microsecond;
+        // Finer than a microsecond: reading it would cut it.
+        let fraction = value.split_once('.').map_or("", |(_, rest)| rest);
+        let digits = fraction.len() - fraction.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        if fraction.get(6..digits).is_some_and(|rest| rest.bytes().any(|digit| digit != b'0')) {
+            return Self::Text;
+        }
         match value.len() {
             10 if parse::date(value).is_some() => Self::Date,
             11.. if parse::instant(value, unit).is_some() => {
@@ -132,21 +138,87 @@ impl ValueKind {
     }
 }
 
+/// Digits of a column's numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Digits {
+    /// Most before the point, and behind it.
+    whole: usize,
+    scale: usize,
+    /// A double has not all of some value's.
+    is_beyond_double: bool,
+    /// Some value says its digits with a power of ten.
+    has_exponent: bool,
+}
+
+/// Digits that a double always has.
+const DOUBLE_DIGITS: usize = 15;
+
+impl Digits {
+    fn see(&mut self, value: &str) {
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        self.has_exponent |= digits.contains(['e', 'E']);
+        self.whole = self.whole.max(whole.len());
+        self.scale = self.scale.max(fraction.len());
+        let significant = |text: &str| {
+            let plain: String = text.chars().filter(char::is_ascii_digit).collect();
+            plain.trim_start_matches('0').trim_end_matches('0').to_owned()
+        };
+        if !self.is_beyond_double && whole.len() + fraction.len() > DOUBLE_DIGITS && !self.has_exponent {
+            // What a double prints of it, in digits alone.
+            let double = value.parse::<f64>().map(|value| format!("{value}")).unwrap_or_default();
+            self.is_beyond_double = significant(&double) != significant(digits);
+        }
+    }
+}
+
+/// What is known of a column.
+#[derive(Debug)]
+struct SeenColumn {
+    name: String,
+    kind: ValueKind,
+    digits: Digits,
+}
+
+impl SeenColumn {
+    /// Numbers with a fraction are doubles, unless one would lose digits: then they keep all that a decimal has, or are texts.
+    fn field(&self) -> Field {
+        let Digits { whole, scale, is_beyond_double, has_exponent } = self.digits;
+        if self.kind != ValueKind::Float || !is_beyond_double {
+            return self.kind.field(&self.name);
+        }
+        match i8::try_from(scale) {
+            Ok(scale) if !has_exponent && whole + self.digits.scale <= DIGITS_MAX => {
+                Field::new(&self.name, DataType::Decimal128(38, scale), true)
+            }
+            _ => ValueKind::Text.field(&self.name),
+        }
+    }
+}
+
 /// Columns in the order in which they were seen first.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    seen: Vec<(String, ValueKind)>,
+    seen: Vec<SeenColumn>,
     places: HashMap<String, usize>,
 }
 
 impl Columns {
-    pub(super) fn see(&mut self, name: &str, seen: ValueKind) {
-        match self.places.get(name) {
-            Some(&at) => self.seen[at].1 = self.seen[at].1.and(seen),
+    pub(super) fn see(&mut self, name: &str, kind: ValueKind, value: &str) {
+        let at = match self.places.get(name) {
+            Some(&at) => at,
             None => {
-                self.places.insert(name.to_owned(), self.seen.len());
-                self.seen.push((name.to_owned(), seen));
+                let at = self.seen.len();
+                self.places.insert(name.to_owned(), at);
+                let (name, kind) = (name.to_owned(), ValueKind::Nothing);
+                self.seen.push(SeenColumn { name, kind, digits: Digits::default() });
+                at
             }
+        };
+        let Some(column) = self.seen.get_mut(at) else { return };
+        column.kind = column.kind.and(kind);
+        if matches!(kind, ValueKind::Integer | ValueKind::Float) {
+            column.digits.see(value);
         }
     }
 
@@ -155,11 +227,11 @@ impl Columns {
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.seen.iter().map(|(name, _)| name.as_str())
+        self.seen.iter().map(|column| column.name.as_str())
     }
 
     pub(super) fn fields(&self) -> Vec<Field> {
-        self.seen.iter().map(|(name, seen)| seen.field(name)).collect()
+        self.seen.iter().map(SeenColumn::field).collect()
     }
 }
 
@@ -197,6 +269,8 @@ mod tests {
             ("2024-01-02 25:00:00", ValueKind::Text),
             ("10:11:12", ValueKind::Time),
             ("24:00:01", ValueKind::Text),
+            ("10:11:12.123456789", ValueKind::Text),
+            ("2024-01-02 10:11:12.123456000", ValueKind::Stamp),
             ("20240102", ValueKind::Integer),
             ("x", ValueKind::Text),
         ];
@@ -217,6 +291,18 @@ mod tests {
         ];
         for (raw, want) in json {
             assert_eq!(ValueKind::json(raw), want, "{raw}");
+        }
+        for (values, expected) in [
+            (&["1.5", "2"][..], DataType::Float64),
+            (&["12345678901234567.89", "0.1"], DataType::Decimal128(38, 2)),
+            (&["9007199254740993", "0.5"], DataType::Decimal128(38, 1)),
+            (&["0.1234567890123456", "1"], DataType::Float64),
+            (&["99999999999999999.99", "1.0e5"], DataType::Utf8),
+            (&["12345678901234567890123456789012345.6789", "1"], DataType::Utf8),
+        ] {
+            let mut columns = Columns::default();
+            values.iter().for_each(|value| columns.see("n", ValueKind::text(value), value));
+            assert_eq!(columns.fields()[0].data_type(), &expected, "{values:?}");
         }
         assert_eq!(ValueKind::Integer.and(ValueKind::Float), ValueKind::Float);
         assert_eq!(ValueKind::Integer.and(ValueKind::Whole), ValueKind::Whole);

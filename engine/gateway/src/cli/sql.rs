@@ -15,26 +15,37 @@ use std::sync::Arc;
 
 pub(super) fn run(args: &SqlArgs, output: &mut Output) -> Result<Ended> {
     let format = if args.csv { Format::Csv } else { Format::Table };
-    with_shell(&args.config, &args.user, format, output, async |shell, output| match &args.query {
-        Some(query) => shell.run(query, output).await,
-        None if output.interactive() => shell.talk(output).await.map(|()| true),
-        None => {
-            let text = output.read_all().map_err(written)?;
-            shell.script(&text, output).await
+    with_shell(&args.config, &args.user, Form { format, timeout: None }, output, async |shell, output| {
+        match &args.query {
+            Some(query) => shell.run(query, output).await,
+            None if output.interactive() => shell.talk(output).await.map(|()| true),
+            None => {
+                let text = output.read_all().map_err(written)?;
+                shell.script(&text, output).await
+            }
         }
     })
 }
 
 pub(super) fn explain(args: &ExplainArgs, output: &mut Output) -> Result<Ended> {
     let verb = if args.analyze { "EXPLAIN ANALYZE" } else { "EXPLAIN" };
-    with_shell(&args.config, &args.user, Format::Plain, output, async |shell, output| {
-        // One statement only: a second one would run without EXPLAIN.
-        if shell.count(&args.query)? != 1 {
-            return Err(Error::new(ErrorCode::InvalidParameterValue, "explain takes exactly one statement"));
-        }
-        shell.run(&format!("{verb} {}", args.query), output).await
-    })
+    with_shell(
+        &args.config,
+        &args.user,
+        Form { format: Format::Plain, timeout: None },
+        output,
+        async |shell, output| {
+            // One statement only: a second one would run without EXPLAIN.
+            if shell.count(&args.query)? != 1 {
+                return Err(Error::new(ErrorCode::InvalidParameterValue, "explain takes exactly one statement"));
+            }
+            shell.run(&format!("{verb} {}", args.query), output).await
+        },
+    )
 }
+
+/// Time for the counts of some tables. One that never ends is no reason to wait for all of them.
+const COUNT_TIME: &str = "10s";
 
 /// Prints how many rows of each object a user sees, asked as that user.
 ///
@@ -46,17 +57,24 @@ pub(crate) fn show_rows(config: &Path, user: &str, objects: &[&str], output: &mu
     let names = sql_names(&metadata.snapshot);
     let counts = objects.iter().filter_map(|object| names.get(object)).map(|name| {
         let quoted = quoted(name);
-        format!("(SELECT count(*) FROM {quoted}) AS {quoted}")
+        format!("(SELECT count(*) FROM public.{quoted}) AS {quoted}")
     });
     let sql = format!("SELECT {}", counts.collect::<Vec<_>>().join(", "));
     let (config, user) = (ConfigArg::of(config), UserArg { user: Some(user.to_owned()) });
-    with_shell(&config, &user, Format::Table, output, async |shell, output| shell.run(&sql, output).await).map(drop)
+    let form = Form { format: Format::Table, timeout: Some(COUNT_TIME) };
+    with_shell(&config, &user, form, output, async |shell, output| shell.run(&sql, output).await).map(drop)
+}
+
+/// How a shell prints, and how long its statements may take.
+struct Form {
+    format: Format,
+    timeout: Option<&'static str>,
 }
 
 fn with_shell(
     config: &ConfigArg,
     user: &UserArg,
-    format: Format,
+    form: Form,
     output: &mut Output,
     work: impl AsyncFnOnce(&mut Shell, &mut Output) -> Result<bool>,
 ) -> Result<Ended> {
@@ -73,11 +91,14 @@ fn with_shell(
         door: Door::Shell,
         database: config.server.database.clone(),
         peer: None,
-        settings: vec![("application_name".to_owned(), "querygate sql".to_owned())],
+        settings: std::iter::once(("application_name", "querygate sql"))
+            .chain(form.timeout.map(|timeout| ("statement_timeout", timeout)))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
     };
     let well = threads.block_on(async {
         let session = gate.service.open(Arc::clone(&user.principal), client).await?;
-        let mut shell = Shell::new(session, &user.name, format);
+        let mut shell = Shell::new(session, &user.name, form.format);
         let result = work(&mut shell, output).await;
         shell.close().await;
         result

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Rows of a table that are read.
-const ROWS: usize = 10_000;
+pub(super) const ROWS: usize = 10_000;
 /// Time for one table, and for all of them.
 const TABLE_TIME: &str = "2s";
 const TRIAL_TIME: Duration = Duration::from_secs(20);
@@ -30,12 +30,16 @@ const AT_ONCE: usize = 4;
 const ROUNDS: usize = 4;
 const USER: &str = "trial";
 
-/// What of a description can be read, and how many tables there was no time for.
+/// What of a description can be read, and the tables that there was no time for.
 ///
 /// # Errors
 /// Nothing is left; a gate over the source cannot be built; files beside the configuration that cannot be written.
-pub(super) fn readable(mut described: Described, config: &Path, output: &mut Output) -> Result<(Described, usize)> {
-    let mut untried = 0;
+pub(super) fn readable(
+    mut described: Described,
+    config: &Path,
+    output: &mut Output,
+) -> Result<(Described, Vec<String>)> {
+    let mut untried = Vec::new();
     for _ in 0..ROUNDS {
         let found = try_all(&described, config, output)?;
         untried = found.untried;
@@ -50,7 +54,7 @@ pub(super) fn readable(mut described: Described, config: &Path, output: &mut Out
 #[derive(Default)]
 struct TrialResult {
     unreadable: Vec<Unreadable>,
-    untried: usize,
+    untried: Vec<String>,
 }
 
 /// A configuration beside the real one, where the same relative paths lead to the same places. Gone when it is dropped.
@@ -117,7 +121,7 @@ fn try_all(described: &Described, config: &Path, output: &mut Output) -> Result<
                 let session = service.open(principal, client).await?;
                 let found = try_table(session.as_ref(), table, name).await;
                 session.close().await;
-                found.map(Some)
+                found
             }
         });
         let mut tried = tried.buffered(AT_ONCE);
@@ -125,7 +129,8 @@ fn try_all(described: &Described, config: &Path, output: &mut Output) -> Result<
         while let Some(one) = tried.next().await {
             match one? {
                 Some(unreadable) => found.unreadable.extend(unreadable),
-                None => found.untried += 1,
+                // They come in their order.
+                None => found.untried.extend(described.tables.get(count).map(|table| table.remote.clone())),
             }
             count += 1;
             if shows {
@@ -149,16 +154,21 @@ fn table_names(config: &Config) -> BTreeMap<String, String> {
     names.into_iter().map(|(object, name)| (object.to_owned(), name.to_owned())).collect()
 }
 
-async fn try_table(session: &dyn Session, table: &TableNames, name: Option<&String>) -> Result<Vec<Unreadable>> {
+/// What cannot be read; `None`: there was not the time, or the room, to find out.
+async fn try_table(
+    session: &dyn Session,
+    table: &TableNames,
+    name: Option<&String>,
+) -> Result<Option<Vec<Unreadable>>> {
     let unreadable = |column: Option<&String>, error: &Error| Unreadable {
         table: table.remote.clone(),
         column: column.cloned(),
         reason: reason(error),
     };
-    let Some(name) = name else { return Ok(Vec::new()) };
-    let Err(error) = read(session, name, "*").await else { return Ok(Vec::new()) };
+    let Some(name) = name else { return Ok(Some(Vec::new())) };
+    let Err(error) = read(session, name, "*").await else { return Ok(Some(Vec::new())) };
     if is_for_want(&error) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut failed = Vec::new();
     for (field, column) in table.fields.iter().zip(&table.columns) {
@@ -169,9 +179,9 @@ async fn try_table(session: &dyn Session, table: &TableNames, name: Option<&Stri
     }
     // What is wrong with all of them is wrong with the table.
     if failed.is_empty() || failed.len() == table.fields.len() {
-        return Ok(vec![unreadable(None, &error)]);
+        return Ok(Some(vec![unreadable(None, &error)]));
     }
-    Ok(failed)
+    Ok(Some(failed))
 }
 
 /// Whether it says that time, memory or another share was used up, and nothing of the rows. By PostgreSQL's classes of errors: 53 is
@@ -188,7 +198,7 @@ fn reason(error: &Error) -> String {
 
 /// Reads first rows to their end.
 async fn read(session: &dyn Session, table: &str, columns: &str) -> Result<()> {
-    for statement in session.split(&format!("SELECT {columns} FROM {} LIMIT {ROWS}", quoted(table)))? {
+    for statement in session.split(&format!("SELECT {columns} FROM public.{} LIMIT {ROWS}", quoted(table)))? {
         let prepared = session.prepare(&statement, &[]).await?;
         let Outcome::Rows(mut rows) = session.run(&prepared, &[], Delivery::Batches).await? else { continue };
         while let Some(batch) = rows.batches.next().await {

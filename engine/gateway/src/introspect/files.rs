@@ -41,12 +41,18 @@ pub(super) async fn read(source: &Path) -> Result<(Vec<Found>, Vec<OmittedPath>)
 
 fn found(table: &FoundTable, inferred: &Inferred) -> Found {
     let sampled = inferred.sampled.map(|rows| format!("types from the first {rows} rows: {}", table.pattern));
+    let encoding = match &table.format {
+        FileFormat::Csv(options) if options.encoding == CsvOptions::GUESSED => {
+            Some(format!("read as {}, for it is not UTF-8: {}", options.encoding.name(), table.pattern))
+        }
+        FileFormat::Csv(_) | FileFormat::Parquet | FileFormat::Ndjson | FileFormat::Json => None,
+    };
     Found {
         remote: table.pattern.clone(),
         columns: columns(&inferred.schema, &table.format),
         file: written(table),
         lists_ignored: true,
-        sampled,
+        guesses: sampled.into_iter().chain(encoding).collect(),
         ..Found::default()
     }
 }

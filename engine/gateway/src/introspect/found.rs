@@ -2,6 +2,7 @@
 
 use querygate_metadata::model::{EnumType, ItemType, TextType, ValueType};
 use querygate_types::ReferentialAction;
+use std::collections::BTreeMap;
 
 /// A table as the source has it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,8 +32,8 @@ pub(super) struct Found {
     pub(super) lists_ignored: bool,
     /// Columns that are served as texts since they hold values that do not fit their types, with what the source says.
     pub(super) as_text: Vec<(String, String)>,
-    /// What its types were taken from, where that is not all of it.
-    pub(super) sampled: Option<String>,
+    /// What was guessed: types from a part of it, an encoding.
+    pub(super) guesses: Vec<String>,
 }
 
 /// What MongoDB's driver calls types that only extended JSON has a form for.
@@ -110,6 +111,19 @@ impl Found {
             let (domain, place) = (column.domain.as_ref()?, format!("{}.{}", self.remote, column.remote));
             column.holds.map(|_| format!("as its base: {place} ({domain}) as {}", column.native_type))
         };
+        let mut folded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for column in self.columns.iter().filter(|column| column.holds.is_some()) {
+            if let Some(equality) = &column.equality {
+                folded.entry(equality).or_default().push(&column.remote);
+            }
+        }
+        let folded = folded.into_iter().map(|(equality, columns)| {
+            format!(
+                "compared letter by letter here, and by {equality} in the source: {} ({})",
+                self.remote,
+                columns.join(", ")
+            )
+        });
         let loose = (!self.loose_key.is_empty()).then(|| {
             format!("never changed: {} ({} of its primary key may be NULL)", self.remote, self.loose_key.join(", "))
         });
@@ -117,7 +131,7 @@ impl Found {
         let of_columns = self.columns.iter().flat_map(|column| [based(column), note(column)]).flatten();
         let texts = self.as_text.iter().map(|(column, reason)| format!("as text: {}.{column} ({reason})", self.remote));
         let of_columns = of_columns.chain(texts);
-        of_columns.chain(loose).chain(unreadable).chain(self.sampled.clone()).collect()
+        of_columns.chain(folded).chain(loose).chain(unreadable).chain(self.guesses.iter().cloned()).collect()
     }
 }
 
@@ -182,6 +196,8 @@ pub(super) struct FoundColumn {
     pub(super) enum_type: Option<EnumType>,
     pub(super) required: bool,
     pub(super) comment: Option<String>,
+    /// What the source calls its own equality of texts, where it takes different ones for equal.
+    pub(super) equality: Option<String>,
     /// The only values it can have; empty for any.
     pub(super) options: Vec<String>,
 }

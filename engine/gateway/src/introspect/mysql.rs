@@ -2,10 +2,12 @@
 
 use super::address::{Address, Form};
 use super::write::local_name;
-use super::{Found, server};
+use super::{Found, Holds, server};
 use crate::config::mysql::{MysqlSource, PORT_DEFAULT};
 use crate::wiring::mysql::driver;
 use querygate_driver_api::pool::Budget;
+use querygate_driver_api::remote::{RemoteColumn, RemoteTable};
+use querygate_metadata::model::ValueType;
 use querygate_types::Result;
 
 /// What addresses of such sources look like.
@@ -25,6 +27,12 @@ pub(super) fn parse(address: &str) -> Result<MysqlSource> {
 }
 
 pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
+    let driver = driver(source, false, &Budget::default());
+    let loose = driver.loose_truths().await?;
+    let holds = |table: &RemoteTable, column: &RemoteColumn| {
+        let place = [table.table.name().to_owned(), column.name.as_str().to_owned()];
+        if loose.contains(&place) { Some(Holds::of(ValueType::Int16)) } else { server::holds(table, column) }
+    };
     let reading = server::Reading {
         domain: &|_, _| None,
         options: &|column| querygate_mysql::enum_values(&column.native_type).unwrap_or_default(),
@@ -36,9 +44,9 @@ pub(super) async fn read(source: &MysqlSource) -> Result<Vec<Found>> {
         known_as: |table| table.name().to_owned(),
         schema: |_| None,
         follows: |from, to| from.schema() == to.schema(),
-        holds: &server::holds,
+        holds: &holds,
     };
-    server::read(&driver(source, false, &Budget::default()), &reading).await
+    server::read(&driver, &reading).await
 }
 
 /// The `[[sources]]` entry for it.

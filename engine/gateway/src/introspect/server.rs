@@ -76,6 +76,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
                 .filter(|own| is_text && own.is_sound()),
             required: !column.nullable && !column.has_default && !table.primary_key.contains(&column.name),
             comment: column.comment.clone(),
+            equality: column.equality.clone(),
             options,
         }
     });

@@ -4,7 +4,7 @@ use super::{Found, FoundColumn, FoundKey, FoundReference, Holds};
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,11 +16,18 @@ pub(super) async fn read(path: &Path) -> Result<(Vec<Found>, Vec<String>)> {
     };
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
-    let names = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+    let names = "SELECT m.name, coalesce(l.type = 'virtual', false) FROM sqlite_master m \
+                 LEFT JOIN pragma_table_list l ON l.schema = 'main' AND l.name = m.name \
+                 WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+                 AND coalesce(l.type, '') <> 'shadow' ORDER BY m.name";
     let names = sqlx::query(names).fetch_all(&mut connection).await.map_err(failed)?;
     let (mut tables, mut left_out) = (Vec::with_capacity(names.len()), Vec::new());
     for row in names {
         let name: String = row.try_get(0).map_err(failed)?;
+        if row.try_get(1).map_err(failed)? {
+            left_out.push(format!("left out: {name} (a virtual table)"));
+            continue;
+        }
         match table(&mut connection, &name).await {
             Ok(found) => tables.push(found),
             Err(error) => left_out.push(format!("left out: {name} ({})", reason(&error))),
@@ -36,7 +43,7 @@ fn reason(error: &sqlx::Error) -> String {
 }
 
 async fn table(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<Found> {
-    let Columns { columns, primary_key, loose_key } = columns(connection, name).await?;
+    let Columns { columns, primary_key, loose_key, guesses } = columns(connection, name).await?;
     let foreign_keys = foreign_keys(connection, name).await?;
     let unique = indexes(connection, name, true).await?;
     let unique = unique.into_iter().map(|(name, columns, is_index)| {
@@ -46,7 +53,7 @@ async fn table(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<Fo
     let unique = unique.collect();
     let indexes = indexes(connection, name, false).await?;
     let indexes = indexes.into_iter().map(|(name, columns, _)| (name, columns)).collect();
-    let own = Found { remote: name.to_owned(), columns, primary_key, loose_key, ..Found::default() };
+    let own = Found { remote: name.to_owned(), columns, primary_key, loose_key, guesses, ..Found::default() };
     Ok(Found { unique, foreign_keys, indexes, ..own })
 }
 
@@ -101,6 +108,7 @@ struct Columns {
     columns: Vec<FoundColumn>,
     primary_key: Vec<String>,
     loose_key: Vec<String>,
+    guesses: Vec<String>,
 }
 
 async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Columns> {
@@ -108,14 +116,28 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result
     // A column that the source fills by itself needs no value.
     let sql = "SELECT name, type, \"notnull\" <> 0 AND dflt_value IS NULL AND hidden = 0, pk, \"notnull\" \
                FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid";
-    let rows = sqlx::query(sql).bind(table.to_owned()).fetch_all(connection).await?;
-    let (mut columns, mut keys) = (Vec::with_capacity(rows.len()), Vec::new());
+    let rows = sqlx::query(sql).bind(table.to_owned()).fetch_all(&mut *connection).await?;
+    let (mut columns, mut keys, mut guesses) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
     for row in rows {
         let name: String = row.try_get(0)?;
+        if name.is_empty() || name.contains('\0') {
+            guesses.push(format!("left out: {table}.\"{name}\" (a column without a name)"));
+            continue;
+        }
         let declared: String = row.try_get(1)?;
         let (not_null, key): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let value_type = match holds(&declared) {
+            ValueType::Decimal { scale, .. } if !keeps_scale(connection, table, &name, scale).await? => {
+                guesses
+                    .push(format!("as double precision: {table}.{name} ({declared}), for some value has more digits"));
+                ValueType::Float64
+            }
+            own => own,
+        };
+        let is_text = value_type == ValueType::Text;
         columns.push(FoundColumn {
-            holds: Some(Holds::of(holds(&declared))),
+            holds: Some(Holds::of(value_type)),
+            equality: if is_text { equality(connection, table, &name).await? } else { None },
             required: not_null != 0 && key == 0,
             remote: name.clone(),
             ..FoundColumn::default()
@@ -130,7 +152,44 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result
     let is_row_id = matches!(keys[..], [(_, _, _, true)]);
     let loose = keys.iter().filter(|(_, _, may_be_null, _)| *may_be_null && !is_row_id);
     let loose_key = loose.map(|(_, name, ..)| name.clone()).collect();
-    Ok(Columns { columns, primary_key: keys.into_iter().map(|(_, name, ..)| name).collect(), loose_key })
+    let primary_key = keys.into_iter().map(|(_, name, ..)| name).collect();
+    Ok(Columns { columns, primary_key, loose_key, guesses })
+}
+
+/// Rows whose values are looked at.
+const SAMPLE_ROWS: usize = 10_000;
+
+/// Whether first values have no more digits behind the point than are declared, which SQLite does not see to.
+async fn keeps_scale(connection: &mut SqliteConnection, table: &str, column: &str, scale: i8) -> sqlx::Result<bool> {
+    let (table, column) = (quoted(table), quoted(column));
+    let sql = format!(
+        "SELECT NOT EXISTS (SELECT 1 FROM (SELECT {column} AS c FROM {table} LIMIT {SAMPLE_ROWS}) \
+         WHERE typeof(c) = 'real' AND round(c, {scale}) <> c)"
+    );
+    sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?.try_get(0)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The collation by which a column's texts are equal that are not the same. No pragma tells it: two texts beside the column are compared as it
+/// compares.
+async fn equality(connection: &mut SqliteConnection, table: &str, column: &str) -> sqlx::Result<Option<String>> {
+    let (table, column) = (quoted(table), quoted(column));
+    let beside = |text: &str| format!("(SELECT {column} AS c FROM {table} WHERE 0 UNION ALL SELECT '{text}')");
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM {} WHERE c = 'A'), (SELECT count(*) FROM {} WHERE c = 'a')",
+        beside("a"),
+        beside("a ")
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?;
+    let found: (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(match found {
+        (1, _) => Some("NOCASE".to_owned()),
+        (_, 1) => Some("RTRIM".to_owned()),
+        _ => None,
+    })
 }
 
 /// A declared type; SQLite lets it be any text, so the names that programs use come first, then SQLite's own affinity.
