@@ -122,13 +122,15 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Links the data, copies the metadata and the configuration, and lets `edit` change the latter.
+    /// Copies the data, the metadata and the configuration, and lets `edit` change the latter. A link would be a change of the files that other
+    /// gates serve.
     #[must_use]
     pub fn new(edit: impl FnOnce(String) -> String) -> Self {
         let from = shared_folder();
         let folder = TempDir::new_in(from.parent().unwrap().parent().unwrap()).unwrap();
-        copy(&from.join("metadata"), &folder.path().join("metadata"), |from, to| std::fs::copy(from, to).map(drop));
-        copy(&from.join("data"), &folder.path().join("data"), |from, to| std::fs::hard_link(from, to));
+        for part in ["metadata", "data"] {
+            copy(&from.join(part), &folder.path().join(part));
+        }
         let config = std::fs::read_to_string(from.join("querygate.toml")).unwrap();
         std::fs::write(folder.path().join("querygate.toml"), edit(config)).unwrap();
         Self { folder }
@@ -142,14 +144,11 @@ impl Variant {
     pub fn writable() -> (Self, Server) {
         let variant = Self::new(|config| config);
         for name in ["crm.sqlite-wal", "crm.sqlite-shm"] {
-            let linked = variant.file("data").join(name);
-            if linked.exists() {
-                std::fs::remove_file(linked).unwrap();
+            let beside = variant.file("data").join(name);
+            if beside.exists() {
+                std::fs::remove_file(beside).unwrap();
             }
         }
-        let database = variant.file("data/crm.sqlite");
-        std::fs::remove_file(&database).unwrap();
-        std::fs::copy(shared_folder().join("data/crm.sqlite"), database).unwrap();
         let server = variant.serve_writable();
         (variant, server)
     }
@@ -183,14 +182,14 @@ impl Variant {
     }
 }
 
-fn copy(from: &Path, to: &Path, file: impl Fn(&Path, &Path) -> std::io::Result<()> + Copy) {
+fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target, file);
+            copy(&entry.path(), &target);
         } else {
-            file(&entry.path(), &target).unwrap();
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
 }

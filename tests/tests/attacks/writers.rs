@@ -43,7 +43,8 @@ enum Answers {
 
 use Answers::{Alike, LeftOut, Refused, Told};
 
-const TAKEN: &str = "23505 duplicate key value violates a unique constraint";
+/// The rule has the name that the writer's catalog shows, if it shows one.
+const TAKEN: &str = "23505 duplicate key value violates ";
 const REFERRED: &str = "23503 ";
 
 const PROBES: &[(&str, Answers)] = &[

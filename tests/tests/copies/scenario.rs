@@ -215,7 +215,7 @@ fn rights_hold_and_what_is_hidden_is_not_there() {
         assert_eq!(code(&omar, sql), expected, "{sql}");
     }
     let taken = copy(&omar, sql, "o2\teu\n").unwrap_err();
-    assert_eq!(taken.1, "duplicate key value violates a unique constraint");
+    assert_eq!(taken.1, "duplicate key value violates unique constraint \"orders_pkey\"");
     assert_eq!(code(&rita, sql), "42501");
     // A record that the writer does not see is one that does not exist.
     for hidden in ["o2", "o9"] {
