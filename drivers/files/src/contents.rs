@@ -51,7 +51,7 @@ const LAKES: [(&str, &str); 3] =
 const ICEBERG_ENDING: &str = ".metadata.json";
 
 /// Tables whose files a source may have, each with as many files as one table may.
-const TOPS: usize = 20;
+const TABLES_MAX: usize = 20;
 
 /// Stands for all of a source where a path is asked for.
 const WHOLE: &str = ".";
@@ -87,7 +87,7 @@ async fn list(shared: &Shared) -> Result<Contents> {
             Err(error) if shared.is_local() => contents.left_out.push(unlisted(&error)),
             Err(error) => return Err(names.store(&error)),
         }
-        if listed.len() > shared.config.limits.files_max.saturating_mul(TOPS) {
+        if listed.len() > shared.config.limits.files_max.saturating_mul(TABLES_MAX) {
             return Err(names.too_big("the number of files of", listed.len()));
         }
     }
@@ -115,9 +115,11 @@ async fn list(shared: &Shared) -> Result<Contents> {
 /// All files, and what is none. A folder's listing goes on behind an entry that fails, which the store's own does not do where it may wait.
 async fn entries(shared: &Shared) -> Result<Vec<object_store::Result<ObjectMeta>>> {
     let store = shared.store()?;
-    let Location::Local { root } = &shared.config.location else { return Ok(store.list(None).collect().await) };
+    let most = shared.config.limits.files_max.saturating_mul(TABLES_MAX).saturating_add(1);
+    let Location::Local { root } = &shared.config.location else {
+        return Ok(store.list(None).take(most).collect().await);
+    };
     let root = root.clone();
-    let most = shared.config.limits.files_max.saturating_mul(TOPS).saturating_add(1);
     let listed = std::thread::spawn(move || {
         let folder = LocalFileSystem::new_with_prefix(root)?;
         Ok::<_, object_store::Error>(futures::executor::block_on(folder.list(None).take(most).collect()))

@@ -56,16 +56,14 @@ impl PrincipalCatalog {
         named.unwrap_or(error).with_relation(name)
     }
 
-    /// The one visible object whose table the rule is of.
+    /// The one object whose table the rule is of, if the reader sees it. Of several tables of one name it may be any, also one that the
+    /// reader does not see.
     fn ruled(&self, rule: &SourceRule) -> Option<(&VisibleObject, &DriverTable)> {
         let wanted = rule.table.as_ref()?;
-        let of_rule = |visible: &&VisibleObject| {
-            let table = self.remotes().tables().get(&visible.object.name);
-            table.is_some_and(|table| table.table().name().eq_ignore_ascii_case(wanted))
-        };
-        let mut found = self.objects().iter().filter(of_rule);
-        let visible = found.next().filter(|_| found.next().is_none())?;
-        Some((visible, self.remotes().tables().get(&visible.object.name)?))
+        let all = self.remotes().tables().iter();
+        let mut found = all.filter(|(_, table)| table.table().name().eq_ignore_ascii_case(wanted));
+        let (object, table) = found.next().filter(|_| found.next().is_none())?;
+        Some((self.objects().iter().find(|visible| visible.object.name == *object)?, table))
     }
 }
 
@@ -118,7 +116,6 @@ impl Constraint<'_> {
     /// With the table that it references.
     fn foreign_key(&self) -> Option<(String, &str)> {
         let key = self.relation.foreign_keys.iter().find(|key| self.is_over(key.columns.iter()))?;
-        let usual = || format!("{}_{}_fkey", self.relation.name, key.columns.join("_"));
-        Some((key.name.clone().unwrap_or_else(usual), key.references.1.as_str()))
+        Some((key.shown_name(&self.relation.name), key.references.1.as_str()))
     }
 }

@@ -178,6 +178,14 @@ pub struct ForeignKey {
     pub on_update: ReferentialAction,
 }
 
+impl ForeignKey {
+    /// Name of its constraint in a table of this name.
+    #[must_use]
+    pub fn shown_name(&self, table: &str) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{table}_{}_fkey", self.columns.join("_")))
+    }
+}
+
 /// A plain index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Index {

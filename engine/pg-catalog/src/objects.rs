@@ -381,7 +381,7 @@ impl Objects {
         else {
             return;
         };
-        let name = key.name.clone().unwrap_or_else(|| format!("{}_{}_fkey", declared.name, key.columns.join("_")));
+        let name = key.shown_name(&declared.name);
         let oid = ids.take(stable_oid(ObjectClass::Constraint, &[&table.schema, &table.name, &name]));
         let of_target = unique_indexes.get(&other).into_iter().flatten();
         let index = of_target

@@ -157,14 +157,15 @@ impl Digits {
     fn see(&mut self, value: &str) {
         let digits = value.strip_prefix('-').unwrap_or(value);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        self.has_exponent |= digits.contains(['e', 'E']);
+        let is_power = digits.contains(['e', 'E']);
+        self.has_exponent |= is_power;
         self.whole = self.whole.max(whole.len());
         self.scale = self.scale.max(fraction.len());
         let significant = |text: &str| {
             let plain: String = text.chars().filter(char::is_ascii_digit).collect();
             plain.trim_start_matches('0').trim_end_matches('0').to_owned()
         };
-        if !self.is_beyond_double && whole.len() + fraction.len() > DOUBLE_DIGITS && !self.has_exponent {
+        if !self.is_beyond_double && whole.len() + fraction.len() > DOUBLE_DIGITS && !is_power {
             // What a double prints of it, in digits alone.
             let double = value.parse::<f64>().map(|value| format!("{value}")).unwrap_or_default();
             self.is_beyond_double = significant(&double) != significant(digits);
@@ -174,13 +175,13 @@ impl Digits {
 
 /// What is known of a column.
 #[derive(Debug)]
-struct SeenColumn {
+struct InferredColumn {
     name: String,
     kind: ValueKind,
     digits: Digits,
 }
 
-impl SeenColumn {
+impl InferredColumn {
     /// Numbers with a fraction are doubles, unless one would lose digits: then they keep all that a decimal has, or are texts.
     fn field(&self) -> Field {
         let Digits { whole, scale, is_beyond_double, has_exponent } = self.digits;
@@ -199,7 +200,7 @@ impl SeenColumn {
 /// Columns in the order in which they were seen first.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    seen: Vec<SeenColumn>,
+    seen: Vec<InferredColumn>,
     places: HashMap<String, usize>,
 }
 
@@ -211,7 +212,7 @@ impl Columns {
                 let at = self.seen.len();
                 self.places.insert(name.to_owned(), at);
                 let (name, kind) = (name.to_owned(), ValueKind::Nothing);
-                self.seen.push(SeenColumn { name, kind, digits: Digits::default() });
+                self.seen.push(InferredColumn { name, kind, digits: Digits::default() });
                 at
             }
         };
@@ -231,7 +232,7 @@ impl Columns {
     }
 
     pub(super) fn fields(&self) -> Vec<Field> {
-        self.seen.iter().map(SeenColumn::field).collect()
+        self.seen.iter().map(InferredColumn::field).collect()
     }
 }
 
@@ -298,6 +299,7 @@ mod tests {
             (&["9007199254740993", "0.5"], DataType::Decimal128(38, 1)),
             (&["0.1234567890123456", "1"], DataType::Float64),
             (&["99999999999999999.99", "1.0e5"], DataType::Utf8),
+            (&["1.0e5", "99999999999999999.99"], DataType::Utf8),
             (&["12345678901234567890123456789012345.6789", "1"], DataType::Utf8),
         ] {
             let mut columns = Columns::default();

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What a function does with a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Act {
+enum LockAction {
     Acquire,
     Attempt,
     Release,
@@ -27,18 +27,18 @@ enum Act {
 }
 
 /// Name, what it does, whether the lock is shared, whether it is the transaction's.
-const FUNCTIONS: &[(&str, Act, bool, bool)] = &[
-    ("pg_advisory_lock", Act::Acquire, false, false),
-    ("pg_advisory_lock_shared", Act::Acquire, true, false),
-    ("pg_advisory_xact_lock", Act::Acquire, false, true),
-    ("pg_advisory_xact_lock_shared", Act::Acquire, true, true),
-    ("pg_try_advisory_lock", Act::Attempt, false, false),
-    ("pg_try_advisory_lock_shared", Act::Attempt, true, false),
-    ("pg_try_advisory_xact_lock", Act::Attempt, false, true),
-    ("pg_try_advisory_xact_lock_shared", Act::Attempt, true, true),
-    ("pg_advisory_unlock", Act::Release, false, false),
-    ("pg_advisory_unlock_shared", Act::Release, true, false),
-    ("pg_advisory_unlock_all", Act::ReleaseAll, false, false),
+const FUNCTIONS: &[(&str, LockAction, bool, bool)] = &[
+    ("pg_advisory_lock", LockAction::Acquire, false, false),
+    ("pg_advisory_lock_shared", LockAction::Acquire, true, false),
+    ("pg_advisory_xact_lock", LockAction::Acquire, false, true),
+    ("pg_advisory_xact_lock_shared", LockAction::Acquire, true, true),
+    ("pg_try_advisory_lock", LockAction::Attempt, false, false),
+    ("pg_try_advisory_lock_shared", LockAction::Attempt, true, false),
+    ("pg_try_advisory_xact_lock", LockAction::Attempt, false, true),
+    ("pg_try_advisory_xact_lock_shared", LockAction::Attempt, true, true),
+    ("pg_advisory_unlock", LockAction::Release, false, false),
+    ("pg_advisory_unlock_shared", LockAction::Release, true, false),
+    ("pg_advisory_unlock_all", LockAction::ReleaseAll, false, false),
 ];
 
 pub(crate) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
@@ -55,10 +55,10 @@ pub(crate) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
 }
 
 /// One number, or two; a function that waits is not asked for its types.
-fn signature(act: Act) -> Signature {
+fn signature(act: LockAction) -> Signature {
     match act {
-        Act::ReleaseAll => Signature::nullary(Volatility::Volatile),
-        Act::Acquire | Act::Attempt | Act::Release => {
+        LockAction::ReleaseAll => Signature::nullary(Volatility::Volatile),
+        LockAction::Acquire | LockAction::Attempt | LockAction::Release => {
             Signature::one_of(vec![TypeSignature::Any(1), TypeSignature::Any(2)], Volatility::Volatile)
         }
     }
@@ -93,7 +93,7 @@ impl ExtensionOptions for LocksInConfig {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct AdvisoryFunction {
     name: &'static str,
-    act: Act,
+    act: LockAction,
     shared: bool,
     of_transaction: bool,
     signature: Signature,
@@ -110,16 +110,26 @@ impl ScalarUDFImpl for AdvisoryFunction {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.act {
-            Act::Acquire | Act::ReleaseAll => DataType::Utf8,
-            Act::Attempt | Act::Release => DataType::Boolean,
+            LockAction::Acquire | LockAction::ReleaseAll => DataType::Utf8,
+            LockAction::Attempt | LockAction::Release => DataType::Boolean,
         })
     }
 
-    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        // Texts are literals and parameters without a type, which are read as numbers.
+        let may_be_number = |field: &FieldRef| {
+            field.data_type().is_integer() || matches!(field.data_type(), DataType::Utf8 | DataType::Null)
+        };
+        if !args.arg_fields.iter().all(may_be_number) {
+            let text = format!("function {} does not take such arguments", self.name);
+            return Err(external(Error::new(ErrorCode::UndefinedFunction, text)));
+        }
         let field = Field::new(self.name, self.return_type(&[])?, true);
         Ok(Arc::new(match self.act {
-            Act::Acquire | Act::ReleaseAll => field.with_metadata([(PG_TYPE_KEY.to_owned(), "void".to_owned())].into()),
-            Act::Attempt | Act::Release => field,
+            LockAction::Acquire | LockAction::ReleaseAll => {
+                field.with_metadata([(PG_TYPE_KEY.to_owned(), "void".to_owned())].into())
+            }
+            LockAction::Attempt | LockAction::Release => field,
         }))
     }
 
@@ -142,7 +152,7 @@ impl AsyncScalarUDFImpl for AdvisoryFunction {
         let mode = LockMode { shared: self.shared, of_transaction: self.of_transaction };
         let mut answers = Vec::with_capacity(args.number_rows);
         for row in 0..args.number_rows {
-            if self.act == Act::ReleaseAll {
+            if self.act == LockAction::ReleaseAll {
                 locks.release_all();
                 answers.push(Some(true));
                 continue;
@@ -153,19 +163,19 @@ impl AsyncScalarUDFImpl for AdvisoryFunction {
                 continue;
             };
             answers.push(Some(match self.act {
-                Act::Acquire => {
+                LockAction::Acquire => {
                     locks.acquire(key, mode).await.map_err(external)?;
                     true
                 }
-                Act::Attempt => locks.attempt(key, mode).map_err(external)?,
-                Act::Release | Act::ReleaseAll => locks.release(key, self.shared),
+                LockAction::Attempt => locks.attempt(key, mode).map_err(external)?,
+                LockAction::Release | LockAction::ReleaseAll => locks.release(key, self.shared),
             }));
         }
         let array: ArrayRef = match self.act {
-            Act::Acquire | Act::ReleaseAll => {
+            LockAction::Acquire | LockAction::ReleaseAll => {
                 Arc::new(answers.iter().map(|answer| answer.map(|_| "")).collect::<StringArray>())
             }
-            Act::Attempt | Act::Release => Arc::new(BooleanArray::from(answers)),
+            LockAction::Attempt | LockAction::Release => Arc::new(BooleanArray::from(answers)),
         };
         Ok(ColumnarValue::Array(array))
     }

@@ -2,11 +2,12 @@
 
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Locks that one session may hold.
-const LOCKS_MAX: usize = 1_000;
+/// Locks that one session may hold: those of all sessions together are some megabytes.
+const LOCKS_MAX: usize = 100;
 
 /// What is locked: one number, or two. They never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,8 @@ pub(crate) struct AdvisoryLocks {
 struct LockState {
     /// How often each session has each lock.
     holds: BTreeMap<LockKey, BTreeMap<(u64, LockMode), u32>>,
+    /// What each session has.
+    keys: BTreeMap<u64, BTreeSet<LockKey>>,
     /// What sessions wait for.
     waits: BTreeMap<u64, (LockKey, bool)>,
 }
@@ -45,20 +48,17 @@ impl LockState {
         holds.filter(move |(other, mode)| *other != session && !(shared && mode.shared)).map(|(other, _)| *other)
     }
 
-    fn count(&self, session: u64) -> usize {
-        self.holds.values().filter(|holds| holds.keys().any(|(holder, _)| *holder == session)).count()
-    }
-
     /// Whether it is taken now.
     fn take(&mut self, session: u64, key: LockKey, mode: LockMode) -> Result<bool> {
         if self.against(session, key, mode.shared).next().is_some() {
             return Ok(false);
         }
-        let is_new = !self.holds.get(&key).is_some_and(|holds| holds.keys().any(|(holder, _)| *holder == session));
-        if is_new && self.count(session) >= LOCKS_MAX {
+        let keys = self.keys.entry(session).or_default();
+        if keys.len() >= LOCKS_MAX && !keys.contains(&key) {
             let text = format!("a session holds at most {LOCKS_MAX} advisory locks");
             return Err(Error::new(ErrorCode::OutOfMemory, text));
         }
+        keys.insert(key);
         let times = self.holds.entry(key).or_default().entry((session, mode)).or_default();
         *times = times.saturating_add(1);
         Ok(true)
@@ -81,9 +81,20 @@ impl LockState {
         false
     }
 
-    fn release(&mut self, is_released: impl Fn(&(u64, LockMode)) -> bool) {
-        self.holds.values_mut().for_each(|holds| holds.retain(|hold, _| !is_released(hold)));
-        self.holds.retain(|_, holds| !holds.is_empty());
+    /// Gives back what a session has of a lock in such modes.
+    fn release(&mut self, session: u64, key: LockKey, ends: impl Fn(LockMode) -> bool) {
+        let Some(holds) = self.holds.get_mut(&key) else { return };
+        holds.retain(|(holder, mode), _| *holder != session || !ends(*mode));
+        let has_it = holds.keys().any(|(holder, _)| *holder == session);
+        if holds.is_empty() {
+            self.holds.remove(&key);
+        }
+        if !has_it && let Some(keys) = self.keys.get_mut(&session) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.keys.remove(&session);
+            }
+        }
     }
 }
 
@@ -92,6 +103,8 @@ impl LockState {
 pub(crate) struct SessionLocks {
     all: Arc<AdvisoryLocks>,
     session: u64,
+    /// Whether it may have some: most sessions never do, and their statements end without a look at those of others.
+    has_taken: AtomicBool,
 }
 
 /// A wait, for as long as somebody waits.
@@ -105,7 +118,7 @@ impl Drop for Wait<'_> {
 
 impl SessionLocks {
     pub(crate) fn new(all: Arc<AdvisoryLocks>, session: u64) -> Self {
-        Self { all, session }
+        Self { all, session, has_taken: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, LockState> {
@@ -117,7 +130,10 @@ impl SessionLocks {
     /// # Errors
     /// 53200: the session holds as many as it may.
     pub(crate) fn attempt(&self, key: LockKey, mode: LockMode) -> Result<bool> {
-        self.state().take(self.session, key, mode)
+        let mut state = self.state();
+        // While nothing else of the session is given back.
+        self.has_taken.store(true, Ordering::Release);
+        state.take(self.session, key, mode)
     }
 
     /// Waits for a lock. Dropping this gives the wait up.
@@ -131,6 +147,7 @@ impl SessionLocks {
             released.as_mut().enable();
             {
                 let mut state = self.state();
+                self.has_taken.store(true, Ordering::Release);
                 if state.take(self.session, key, mode)? {
                     return Ok(());
                 }
@@ -150,8 +167,7 @@ impl SessionLocks {
         let Some(times) = state.holds.get_mut(&key).and_then(|holds| holds.get_mut(&hold)) else { return false };
         *times -= 1;
         if *times == 0 {
-            state.holds.entry(key).or_default().remove(&hold);
-            state.release(|_| false);
+            state.release(self.session, key, |mode| mode == hold.1);
             self.all.released.notify_waiters();
         }
         true
@@ -168,12 +184,13 @@ impl SessionLocks {
     }
 
     fn release_where(&self, ends: impl Fn(LockMode) -> bool) {
-        let mut state = self.state();
-        // Nearly every transaction has none.
-        if state.holds.is_empty() {
+        if !self.has_taken.load(Ordering::Acquire) {
             return;
         }
-        state.release(|(session, mode)| *session == self.session && ends(*mode));
+        let mut state = self.state();
+        let keys: Vec<LockKey> = state.keys.get(&self.session).into_iter().flatten().copied().collect();
+        keys.into_iter().for_each(|key| state.release(self.session, key, &ends));
+        self.has_taken.store(state.keys.contains_key(&self.session), Ordering::Release);
         self.all.released.notify_waiters();
     }
 }

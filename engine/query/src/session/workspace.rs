@@ -51,14 +51,13 @@ impl GateSession {
         self.current().await.map(|(workspace, ..)| workspace)
     }
 
-    /// What a statement came to: an error fails the transaction, and gets its names first, which a failed one would not look up.
+    /// What a statement came to: an error fails the transaction, whatever becomes of its names.
     pub(super) async fn settled<T>(&self, outcome: Result<T>) -> Result<T> {
         match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
-                let error = self.with_rule_names(error).await;
                 self.inner().transaction.fail();
-                Err(error)
+                Err(self.with_rule_names(error).await)
             }
         }
     }
