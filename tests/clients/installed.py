@@ -26,6 +26,19 @@ FAST_NPM = ["pg@8.23.1", "pg-cursor", "pg-query-stream", "postgres@3.4.9"]
 FAST_NPM += ["@objectstack/client@17.4.0"]
 ALL_NPM = FAST_NPM + ["sequelize@6.37.8", "typeorm@1.1.1", "reflect-metadata", "drizzle-orm@0.45.4", "knex@3.3.0", "kysely@0.28.18"]
 
+# Tools that write schemas, models and queries of their own from the catalog.
+TOOLS_NPM = [
+    "drizzle-kit@0.31.11", "drizzle-orm@0.45.4", "esbuild", "pg@8.23.1", "postgraphile@5.1.5", "@supabase/postgres-meta@0.99.0", "crypto-js",
+    "@malloydata/malloy@0.0.431", "@malloydata/db-postgres@0.0.431", "antlr4ts@0.5.0-alpha.4", "@evidence-dev/postgres@1.0.10",
+    "kysely@0.28.18", "kysely-codegen@0.20.0", "typescript@5.9.3",
+]
+# Another GraphQL library than its successor's.
+POSTGRAPHILE4_NPM = ["postgraphile@4.14.1", "pg@8.23.1"]
+TOOLS_PIP = [
+    "peewee==4.5.3", "ibis-framework[postgres]==12.0.0", "dlt[duckdb]==1.31.0", "duckdb==2.0.1", "sqlalchemy==2.1.9", "psycopg[binary]==3.3.9",
+    "psycopg2-binary==2.9.13", "adbc-driver-flightsql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow==26.0.1", "pandas==3.1.1", "polars==2.1.0",
+]
+
 
 def quietly(command, **options):
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
@@ -62,8 +75,8 @@ def install_python(packages):
         stamp.write_text("\n".join(sorted({*packages, *have})))
 
 
-def install_node(packages):
-    folder, stamp = HOME / "node", HOME / "node.txt"
+def install_node(packages, name="node"):
+    folder, stamp = HOME / name, HOME / f"{name}.txt"
     have = stamp.read_text().split("\n") if stamp.exists() else []
     if not set(packages) <= set(have):
         folder.mkdir(parents=True, exist_ok=True)

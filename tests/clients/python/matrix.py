@@ -10,6 +10,8 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 PORT = int(os.environ.get("GATE_PORT", "0"))
+# Its door for Flight SQL.
+FLIGHT = int(os.environ.get("GATE_FLIGHT") or 0)
 DATABASE = "demo"
 # Over which source changes are made.
 SOURCE = os.environ.get("SOURCE", "")
