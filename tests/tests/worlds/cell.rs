@@ -30,16 +30,19 @@ impl Cell {
         Self::Text(text.to_owned())
     }
 
+    /// Whether it is NULL, or may be served as NULL.
+    pub(crate) fn may_be_null(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Field(text) => text.is_empty(),
+            Self::Json(text) => text == "null",
+            _ => false,
+        }
+    }
+
     /// Whether the gate's answer, of a column of this type, is this value.
     pub(crate) fn is_shown_as(&self, got: Option<&str>, kind: &str) -> bool {
-        let Some(got) = got else {
-            return match self {
-                Self::Null => true,
-                Self::Field(text) => text.is_empty(),
-                Self::Json(text) => text == "null",
-                _ => false,
-            };
-        };
+        let Some(got) = got else { return self.may_be_null() };
         match self {
             Self::Null => false,
             Self::Field(text) => is_field(text, got, kind),

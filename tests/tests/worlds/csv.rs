@@ -15,6 +15,8 @@ pub(crate) struct Dialect {
     encoding: Encoding,
     pub(crate) header: bool,
     ends_with_line: bool,
+    /// Between lines stand empty ones, which are no rows.
+    empty_lines: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,7 @@ impl Dialect {
             ]),
             header: rng.percent(80),
             ends_with_line: rng.percent(80),
+            empty_lines: rng.percent(10) && columns > 1,
         }
     }
 
@@ -69,7 +72,7 @@ impl Dialect {
             let fields: Vec<String> = row.iter().map(|field| self.field(field, row.len())).collect();
             fields.join(&self.delimiter.to_string())
         });
-        let mut text = lines.collect::<Vec<_>>().join(self.line_end);
+        let mut text = lines.collect::<Vec<_>>().join(&self.line_end.repeat(if self.empty_lines { 2 } else { 1 }));
         if self.ends_with_line {
             text.push_str(self.line_end);
         }
@@ -140,7 +143,8 @@ impl Table {
         let mut taken = Vec::new();
         let mut header = vec!["nr".to_owned()];
         let mut kinds: Vec<Values> = vec![|rng| rng.below(100_000).to_string()];
-        for _ in 0..rng.between(if plain { 2 } else { 0 }, 6) {
+        let most = if rng.percent(5) { 60 } else { 6 };
+        for _ in 0..rng.between(if plain { 2 } else { 0 }, most) {
             let name = names::name(rng, "col", &mut taken, &['\u{0}']);
             header.push(match rng.below(12) {
                 0 if !plain => String::new(),

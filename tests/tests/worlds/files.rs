@@ -18,6 +18,11 @@ pub(crate) fn world(rng: &mut Rng) -> World {
     world.made.push(texts(rng, &folder, "sound"));
     for number in 0..rng.between(5, 9) {
         let name = names::name(rng, &format!("t{number}"), &mut taken, &['/', '\u{0}']);
+        if rng.percent(8) {
+            let made = of_several_kinds(&folder, &name);
+            world.made.extend(made);
+            continue;
+        }
         let made = match rng.below(16) {
             0..=3 => texts(rng, &folder, &name),
             4 => drifting_texts(rng, &folder, &name),
@@ -155,6 +160,20 @@ fn in_folders(rng: &mut Rng, folder: &Path, name: &str) -> Made {
     }
     let columns = ["v", "year", "region"].map(Column::of).to_vec();
     Made { remote: pattern(name), columns, rows: all, fate: Fate::Served }
+}
+
+/// A folder with what is none of its table.
+fn of_several_kinds(folder: &Path, name: &str) -> Vec<Made> {
+    let inside = folder.join(name);
+    write(&inside.join("a.ndjson"), b"{\"id\": 1}\n");
+    write(&inside.join("b.parquet"), b"of another kind");
+    write(&inside.join("deep/c.ndjson"), b"{\"id\": 2}\n");
+    write(&inside.join("notes.md"), b"# words");
+    write(&inside.join("z.csv.gz"), b"id\n5\n");
+    let rows = ["1", "2"].map(|number| vec![Cell::Json(number.to_owned())]).to_vec();
+    let table = Made { remote: pattern(name), columns: vec![Column::of("id")], rows, fate: Fate::Served };
+    let other = |file: &str| Made::none(format!("{name}/{file}"), "a file of another kind than its folder's");
+    vec![table, other("b.parquet"), other("notes.md"), other("z.csv.gz")]
 }
 
 /// What holds nothing.

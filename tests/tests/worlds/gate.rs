@@ -53,6 +53,7 @@ pub(crate) fn tried(world: &World) -> Outcome {
         return outcome;
     }
     let described = described(here);
+    again(here, &arguments, &mut outcome);
     let server = served(here);
     runtime().block_on(async {
         let client = server.client("analyst").await;
@@ -63,6 +64,17 @@ pub(crate) fn tried(world: &World) -> Outcome {
     let others = described.keys().filter(|remote| !world.made.iter().any(|made| made.remote == **remote));
     outcome.wrong.extend(others.map(|remote| format!("{remote}: is served, and was not made")));
     outcome
+}
+
+/// A second time, where nothing changed, nothing is written.
+fn again(folder: &Path, arguments: &[&str], outcome: &mut Outcome) {
+    let (well, said) = querygate(folder, arguments);
+    if !well {
+        outcome.wrong.push(format!("init fails the second time: {}", last_lines(&said)));
+    } else if said.lines().filter(|line| line.starts_with("left metadata")).count() != 2 {
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains("metadata/")).collect();
+        outcome.wrong.push(format!("init changes what it wrote: {}", lines.join(" / ")));
+    }
 }
 
 fn last_lines(said: &str) -> String {
@@ -229,6 +241,31 @@ async fn rows(made: &Made, described: &Described, client: &Client, outcome: &mut
         }
     }
     outcome.wrong.extend(left.iter().map(|row| format!("{}: a row was not made: {row:?}", made.remote)));
+    counts(made, &table, &there, client, outcome).await
+}
+
+/// How many values each column has, which a source may count by itself.
+async fn counts(
+    made: &Made,
+    table: &str,
+    there: &[(usize, &str, &str)],
+    client: &Client,
+    outcome: &mut Outcome,
+) -> Result<(), String> {
+    let is_sure = |at: usize| made.rows.iter().all(|row| !row[at].may_be_null() || row[at] == Cell::Null);
+    let sure: Vec<(usize, &str)> =
+        there.iter().map(|(at, field, _)| (*at, *field)).filter(|(at, _)| is_sure(*at)).collect();
+    if sure.is_empty() {
+        return Ok(());
+    }
+    let counted = sure.iter().map(|(_, field)| format!("count(\"{field}\")")).collect::<Vec<_>>().join(", ");
+    let got = asked(client, &format!("SELECT {counted} FROM {table}")).await?;
+    for ((at, _), (_, got)) in sure.into_iter().zip(got.into_iter().flatten()) {
+        let own = made.rows.iter().filter(|row| row[at] != Cell::Null).count();
+        if got != Some(own.to_string()) {
+            outcome.wrong.push(format!("{}.{}: count is {got:?}, made were {own}", made.remote, made.columns[at].name));
+        }
+    }
     Ok(())
 }
 

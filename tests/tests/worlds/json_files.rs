@@ -14,11 +14,18 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
-const KINDS: [Values; 15] = [
+const KINDS: [Values; 19] = [
     |rng| names::whole(rng).to_string(),
     |rng| (*rng.pick(&["1.5", "-0.25", "100", "1e3", "0.1", "-0", "1.50"])).to_owned(),
     |rng| (*rng.pick(&["9007199254740993", "0.5", "18446744073709551616", "12345678901234567.89"])).to_owned(),
     |rng| (*rng.pick(&["true", "false"])).to_owned(),
+    |rng| (*rng.pick(&["1e400", "5", "-1E-400"])).to_owned(),
+    |rng| {
+        let depth = rng.between(1, 60);
+        format!("{}1{}", "[".repeat(depth), "]".repeat(depth))
+    },
+    |rng| quoted(names::one(rng, &["Infinity", "NaN", "1.5"])),
+    |rng| (*rng.pick(&["[\"2024-01-01\"]", "[true]", "[{}]", "[[]]"])).to_owned(),
     |rng| quoted(&names::text(rng)),
     |rng| quoted(&names::word(rng)),
     |rng| quoted(&names::day(rng)),

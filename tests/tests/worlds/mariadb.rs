@@ -92,7 +92,7 @@ fn unique(rng: &mut Rng, plain: &str, taken: &mut Vec<String>) -> String {
 fn table(rng: &mut Rng, name: &str, number: usize) -> (String, Vec<(String, Form)>, Fate) {
     let table = named(name);
     let plain = |columns: &[&str]| columns.iter().map(|name| ((*name).to_owned(), Form::Plain)).collect::<Vec<_>>();
-    match rng.below(14) {
+    match rng.below(15) {
         0 => (
             format!("CREATE TABLE gone_{number} (a int); CREATE VIEW {table} AS SELECT * FROM gone_{number}; DROP TABLE gone_{number};\n"),
             Vec::new(),
@@ -117,6 +117,14 @@ fn table(rng: &mut Rng, name: &str, number: usize) -> (String, Vec<(String, Form
         4 => (
             format!("CREATE VIEW {table} AS SELECT id, upper(v) AS up, 1 + 1, NULL AS n FROM sound;\n"),
             plain(&["id", "up", "1 + 1", "n"]),
+            Fate::Served,
+        ),
+        6 => (
+            format!(
+                "CREATE TABLE {table} (day date PRIMARY KEY, note varchar(20) COMMENT 'it''s \\\\ \"quoted\"\\n年', CHECK (note <> 'x')) COMMENT 'a\\nb';
+                INSERT INTO {table} VALUES ('0000-00-00', 'a'), ('2024-01-01', NULL);\n"
+            ),
+            plain(&["day", "note"]),
             Fate::Served,
         ),
         5 => (

@@ -100,6 +100,20 @@ pub(crate) async fn world(server: &Server, rng: &mut Rng, number: u64) -> World 
             world.made.push(made(name, &[doc! { "_id": 1, "v": "a", "w": 5 }], &mut Vec::new()));
             continue;
         }
+        if rng.percent(2) {
+            let documents = [doc! { "_id": 1, "": 5, "v": "a" }];
+            admin.collection::<Document>(&name).insert_many(&documents).await.unwrap();
+            let mut without_name = made(name, &documents, &mut Vec::new());
+            without_name.columns[1].may_go = true;
+            world.made.push(without_name);
+            continue;
+        }
+        if rng.percent(2) {
+            let pipeline = vec![doc! { "$project": { "v": { "$divide": [1, 0] } } }];
+            admin.run_command(doc! { "create": &name, "viewOn": "sound", "pipeline": pipeline }).await.unwrap();
+            world.made.push(Made::none(name, "a broken view"));
+            continue;
+        }
         let fields = fields(rng);
         let documents: Vec<Document> = (0..rng.between(1, 12)).map(|key| document(rng, &fields, key)).collect();
         admin.collection::<Document>(&name).insert_many(&documents).await.unwrap();
@@ -120,7 +134,14 @@ fn fields(rng: &mut Rng) -> Vec<Field> {
 }
 
 fn document(rng: &mut Rng, fields: &[Field], key: usize) -> Document {
-    let mut document = doc! { "_id": i64::try_from(key).unwrap() };
+    let id = match fields.len() % 4 {
+        0 => Bson::Int64(i64::try_from(key).unwrap()),
+        1 => Bson::String(format!("k{key}")),
+        2 => Bson::ObjectId(ObjectId::from_bytes([u8::try_from(key).unwrap(); 12])),
+        _ if key.is_multiple_of(2) => Bson::Int32(i32::try_from(key).unwrap()),
+        _ => Bson::String(key.to_string() + "k"),
+    };
+    let mut document = doc! { "_id": id };
     for field in fields {
         if rng.percent(10) {
             document.insert(&field.name, Bson::Null);

@@ -91,10 +91,10 @@ fn columns(rng: &mut Rng) -> Columns {
     let mut found = Columns { columns: Vec::new(), declared: Vec::new(), rows: Vec::new() };
     let mut values: Vec<&[&str]> = Vec::new();
     for _ in 0..rng.between(1, 7) {
-        let name = names::name(rng, "c", &mut taken, &['\u{0}']);
+        let name = unique(rng, "c", &mut taken);
         let (declared, of_kind) = *rng.pick(KINDS);
         found.declared.push(format!("{} {declared}", quoted(&name)));
-        found.columns.push(Column::of(cut(&name)));
+        found.columns.push(Column::of(name));
         values.push(of_kind);
     }
     for _ in 0..rng.below(8) {
@@ -113,6 +113,16 @@ fn cut(name: &str) -> String {
     name[..name.floor_char_boundary(63)].to_owned()
 }
 
+/// A name as PostgreSQL has it, which is none of those that are taken.
+fn unique(rng: &mut Rng, plain: &str, taken: &mut Vec<String>) -> String {
+    let mut name = cut(&names::name(rng, plain, &mut Vec::new(), &['\u{0}']));
+    while taken.contains(&name) {
+        name = cut(&format!("x{name}"));
+    }
+    taken.push(name.clone());
+    name
+}
+
 /// Where a table lies, and what introspection calls it.
 fn place(rng: &mut Rng, name: &str) -> (String, String) {
     match rng.below(4) {
@@ -126,7 +136,7 @@ fn place(rng: &mut Rng, name: &str) -> (String, String) {
 fn table(rng: &mut Rng, sql_name: &str, number: usize) -> (String, Vec<Column>, Fate) {
     let grant = format!("GRANT SELECT ON {sql_name} TO gate;\n");
     let plain = |columns: &[&str]| columns.iter().map(|name| Column::of(*name)).collect::<Vec<_>>();
-    match rng.below(14) {
+    match rng.below(16) {
         0 => (
             format!("CREATE TABLE {sql_name} (a int, twice int GENERATED ALWAYS AS (a * 2) STORED, gone text, b text DEFAULT 'x');
                 ALTER TABLE {sql_name} DROP COLUMN gone; INSERT INTO {sql_name} (a) VALUES (1), (NULL); {grant}"),
@@ -163,6 +173,25 @@ fn table(rng: &mut Rng, sql_name: &str, number: usize) -> (String, Vec<Column>, 
             plain(&["id", "up"]),
             Fate::MayBeLeftOut("a materialized view without data"),
         ),
+        8 => (
+            format!(
+                "CREATE TABLE base_{number} (id int GENERATED ALWAYS AS IDENTITY, \"comment's\" text COLLATE \"de-x-icu\");
+                CREATE TABLE {sql_name} (more int[]) INHERITS (base_{number}); REVOKE ALL ON base_{number} FROM gate;
+                COMMENT ON TABLE {sql_name} IS 'it''s \"quoted\", with\na line'; COMMENT ON COLUMN {sql_name}.more IS '\\ ${{x}} 年';
+                INSERT INTO {sql_name} (id, \"comment's\", more) VALUES (1, 'ä', '{{1}}'), (2, 'a', NULL); {grant}"
+            ),
+            plain(&["id", "comment's", "more"]),
+            Fate::Served,
+        ),
+        9 => (
+            format!(
+                "CREATE TABLE {sql_name} (id int, owner text DEFAULT 'x', UNIQUE NULLS NOT DISTINCT (id));
+                INSERT INTO {sql_name} VALUES (1, 'gate'), (NULL, 'gate'); ALTER TABLE {sql_name} ENABLE ROW LEVEL SECURITY;
+                CREATE POLICY own ON {sql_name} TO gate USING (owner = current_user); {grant}"
+            ),
+            plain(&["id", "owner"]),
+            Fate::Served,
+        ),
         7 => (format!("CREATE TABLE {sql_name} (); {grant}"), Vec::new(), Fate::LeftOut("no columns")),
         _ => {
             let Columns { columns, declared, rows } = columns(rng);
@@ -191,7 +220,7 @@ pub(crate) async fn world(server: &Server, rng: &mut Rng, number: u64) -> World 
     let mut places =
         vec![("public.sound".to_owned(), "sound".to_owned(), vec![Column::of("id"), Column::of("v")], Fate::Served)];
     for number in 0..rng.between(4, 8) {
-        let name = cut(&names::name(rng, &format!("t{number}"), &mut taken, &['\u{0}']));
+        let name = unique(rng, &format!("t{number}"), &mut taken);
         let (sql_name, remote) = place(rng, &name);
         let (sql, columns, fate) = table(rng, &sql_name, number);
         client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{error:?}\n{sql}"));

@@ -46,7 +46,7 @@ fn literal(text: &str) -> String {
 type Values = fn(&mut Rng) -> String;
 
 /// Declared types, each with values of its own, and whether a column of it may hold others.
-const KINDS: [(&str, Values); 22] = [
+const KINDS: [(&str, Values); 34] = [
     ("INTEGER", |rng| names::whole(rng).to_string()),
     ("INT", |rng| names::whole(rng).to_string()),
     ("TINYINT(1)", |rng| rng.below(3).to_string()),
@@ -67,6 +67,20 @@ const KINDS: [(&str, Values); 22] = [
     ("TIMESTAMP", |rng| literal(&format!("{}T{}Z", names::day(rng), names::clock(rng)))),
     ("TIME", |rng| literal(&names::clock(rng))),
     ("BLOB", |rng| format!("x'{:0>8x}'", rng.below(0xffff_ffff))),
+    ("BIGINT UNSIGNED", |rng| (*rng.pick(&["7", "9223372036854775807"])).to_owned()),
+    ("DECIMAL(40,2)", |rng| format!("{}.5", rng.below(1000))),
+    ("DECIMAL(38,10)", |rng| (*rng.pick(&["0.1", "1234567.0000000001", "12345678901234567890"])).to_owned()),
+    ("NUMERIC(10)", |rng| rng.below(1000).to_string()),
+    ("MONEY", |rng| (*rng.pick(&["1.5", "7", "0.1"])).to_owned()),
+    ("FLOAT(10)", |rng| (*rng.pick(&["9007199254740993", "0.5", "3"])).to_owned()),
+    ("DATETIME", |rng| (*rng.pick(&["1704067200", "2460310.5", "0"])).to_owned()),
+    ("DATE", |rng| (*rng.pick(&["19723", "'2024-01-01'"])).to_owned()),
+    ("TIMESTAMPTZ", |rng| literal(&format!("{} {}+02:00", names::day(rng), names::clock(rng)))),
+    ("DATETIME", |rng| {
+        literal(names::one(rng, &["2024-01-01", "2024-01-01 10:00", "2024-01-01T10:00:00.123456", "", "0000-00-00"]))
+    }),
+    ("BOOL", |rng| (*rng.pick(&["0", "1", "'true'", "'f'", "2"])).to_owned()),
+    ("GEOMETRY", |rng| (*rng.pick(&["x'0101'", "'POINT(1 2)'"])).to_owned()),
     ("JSON", |rng| literal(names::one(rng, &["{\"a\": 1}", "[1, 2.50]", "null", "\"x\"", "7"]))),
     ("UUID", |rng| literal(&format!("{:08x}-0000-4000-8000-{:012x}", rng.below(0xffff_ffff), rng.below(0xffff_ffff)))),
 ];
@@ -103,7 +117,8 @@ fn columns(rng: &mut Rng, strict: bool) -> Columns {
     for _ in 0..rng.between(1, 7) {
         let name = names::name(rng, "c", &mut taken, &['\u{0}']);
         let (declared, values) = if strict { KINDS[*rng.pick(&[0, 1, 4, 9, 19])] } else { *rng.pick(&KINDS) };
-        let messy = !strict && rng.percent(20);
+        // Texts beside bytes are of no type here.
+        let messy = !strict && rng.percent(20) || declared == "GEOMETRY";
         found.columns.push(Column { name, may_go: messy });
         found.declared.push(declared.to_owned());
         found.values.push(values);
@@ -188,19 +203,35 @@ pub(crate) fn world(rng: &mut Rng) -> World {
                 None,
                 Fate::Served,
             ),
+            4 => (twins(&table), None, Fate::Served),
             kind => {
-                let strict = kind == 4;
+                let strict = kind == 5;
                 let columns = columns(rng, strict);
                 (columns.made(rng, &name, strict), Some(columns), Fate::Served)
             }
         };
         script.push_str(&sql);
+        if sql.contains("_base\" (") {
+            made.push((format!("{name}_base"), columns_of_nothing(), Fate::Served));
+        }
         made.push((name, columns.unwrap_or_else(columns_of_nothing), fate));
     }
     // Views over tables that never were can be made where nothing is looked at.
     shell(&file, &format!("PRAGMA legacy_alter_table = ON;\n{script}"));
     world.made = made.into_iter().map(|(name, columns, fate)| read_back(&file, name, &columns, fate)).collect();
     world
+}
+
+/// A view of columns with one name, over a table whose names fall together once they are local, with references that lead nowhere.
+fn twins(table: &str) -> String {
+    let base = format!("{}_base\"", &table[..table.len() - 1]);
+    format!(
+        "CREATE TABLE {base} (\"A b\" INT REFERENCES nowhere(x), \"A-b\" TEXT DEFAULT 'd', \"a_b\" REAL, \"\" INT, \
+         FOREIGN KEY (\"A b\", a_b) REFERENCES no_table);\nCREATE INDEX {} ON {base} (\"A b\" + 1);\n\
+         INSERT INTO {base} (\"A b\", a_b) VALUES (1, 2.5), (NULL, NULL);\n\
+         CREATE VIEW {table} AS SELECT b.\"A b\", c.\"A b\" FROM {base} b, {base} c;\n",
+        quoted(&format!("by {}", &table[1..table.len() - 1]))
+    )
 }
 
 fn columns_of_nothing() -> Columns {
@@ -221,11 +252,22 @@ fn read_back(file: &Path, name: String, made: &Columns, fate: Fate) -> Made {
     let printed = shell(file, &format!("SELECT {} FROM {};", cells.join(", "), quoted(&name)));
     let rows = printed.split('\u{1e}').filter(|line| !line.is_empty());
     let rows = rows.map(|line| line.split('\u{1f}').map(cell).collect()).collect();
-    let columns = names.into_iter().map(|name| {
-        let may_go = made.columns.iter().any(|column| column.name == name && column.may_go);
+    let rows: Vec<Vec<Cell>> = rows;
+    let columns = names.into_iter().enumerate().map(|(at, name)| {
+        let declared = made.columns.iter().zip(&made.declared).find(|(column, _)| column.name == name && column.may_go);
+        let has_bytes = rows.iter().any(|row| matches!(row[at], Cell::Bytes(_)));
+        let may_go = name.is_empty() || declared.is_some_and(|(_, declared)| has_bytes || !reads_as_text(declared));
         Column { name, may_go }
     });
-    Made { remote: name, columns: columns.collect(), rows, fate }
+    let columns = columns.collect();
+    Made { remote: name, columns, rows, fate }
+}
+
+/// Whether a column has the affinity of whole numbers, or of numbers, under which SQLite prints any number exactly that was written.
+fn reads_as_text(declared: &str) -> bool {
+    let declared = declared.to_uppercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
+    has(&["INT"]) || !declared.is_empty() && !has(&["CHAR", "CLOB", "TEXT", "BLOB", "REAL", "FLOA", "DOUB"])
 }
 
 fn bytes_of(hex: &str) -> Vec<u8> {

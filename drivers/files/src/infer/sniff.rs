@@ -126,10 +126,16 @@ fn is_quoted(options: &CsvOptions, text: &str) -> bool {
     edges > 0 && text.matches(&opens).count() + text.matches(&closes).count() + edges > lines.len() / 2
 }
 
+/// A code is kept as a text, and names no column: a row with a leading zero is a row.
+fn kind_in_header(cell: &str) -> ValueKind {
+    let begins = cell.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
+    if begins && cell.parse::<f64>().is_ok() { ValueKind::Float } else { ValueKind::text(cell) }
+}
+
 /// Whether the first record names the columns: it holds texts alone, or texts where what follows is something else.
 fn has_header(records: &[Vec<String>]) -> bool {
     let Some((first, rest)) = records.split_first() else { return true };
-    let kinds: Vec<ValueKind> = first.iter().map(|cell| ValueKind::text(cell.trim())).collect();
+    let kinds: Vec<ValueKind> = first.iter().map(|cell| kind_in_header(cell.trim())).collect();
     if kinds.iter().all(|kind| matches!(kind, ValueKind::Text | ValueKind::Nothing)) {
         return kinds.contains(&ValueKind::Text);
     }
@@ -170,6 +176,9 @@ mod tests {
             ("id,name\n1,it's\n2,o'clock, of course\n", b',', b'"', true),
             ("1,a\n2,b\n", b',', b'"', false),
             ("2024-01-01,5\n2024-01-02,6\n", b',', b'"', false),
+            ("1,00501\n2,10001\n", b',', b'"', false),
+            ("00501,north\n10001,south\n", b',', b'"', false),
+            ("zip,1st\n00501,1\n", b',', b'"', true),
             ("id,2019,2020\n1,2,3\n", b',', b'"', true),
             ("name\nAda\n", b',', b'"', true),
             ("a,b\n", b',', b'"', true),
