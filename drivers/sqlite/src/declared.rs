@@ -133,7 +133,7 @@ pub(crate) fn read_as(declared: &str, wanted: ValueType, fixed_text: bool) -> Re
         (ValueType::Decimal128 { .. }, Affinity::Integer | Affinity::Real | Affinity::Numeric) => Ok(Encoding::Double),
         (ValueType::Text, Affinity::Text) => Ok(Encoding::Canonical),
         // SQLite makes numbers of texts that look like them, and keeps what is written of others: as it prints them.
-        (ValueType::Text, Affinity::Numeric) => Ok(Encoding::Text),
+        (ValueType::Text, Affinity::Integer | Affinity::Numeric) => Ok(Encoding::Text),
         (ValueType::Text, Affinity::Blob) if declared.trim().is_empty() => Ok(Encoding::Text),
         // `VARBINARY` and its kin; a blob is one under any affinity.
         (ValueType::Binary, Affinity::Blob | Affinity::Numeric) => Ok(Encoding::Canonical),
@@ -197,7 +197,8 @@ mod tests {
             ("string", ValueType::Text, false, Some(Encoding::Text)),
             ("", ValueType::Text, false, Some(Encoding::Text)),
             ("varbinary(20)", ValueType::Binary, false, Some(Encoding::Canonical)),
-            ("integer", ValueType::Text, false, None),
+            ("integer", ValueType::Text, false, Some(Encoding::Text)),
+            ("real", ValueType::Text, false, None),
         ] {
             assert_eq!(read_as(declared, wanted, fixed).ok(), expected, "{declared} as {wanted:?}");
         }

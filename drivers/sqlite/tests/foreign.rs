@@ -172,6 +172,23 @@ async fn money_in_doubles_and_texts_reads_at_its_scale() {
 }
 
 #[tokio::test]
+async fn whole_numbers_among_texts_read_as_texts() {
+    let (_folder, driver) = opened().await;
+    let Relation::Scan { table, mut columns } = scan(&driver, "loose").await else { panic!() };
+    let column = &driver.describe(&table).await.unwrap().columns[1];
+    columns[1].encoding = driver.read_as(column, ValueType::Text).unwrap();
+    columns[1].value_type = ValueType::Text;
+    let scan = Relation::Scan { table, columns };
+    let read = rows(&driver, scan.clone(), vec![output(1, ValueType::Text)], &[]).await.unwrap();
+    let texts = [Value::text("5"), Value::text("abc"), Value::Null(ValueType::Text), Value::text("7")];
+    assert_eq!(read.concat(), texts);
+    // They are compared in the gate.
+    let relation = filter(scan, ComparisonOp::Eq, 1, ValueType::Text);
+    let output = vec![output(0, ValueType::Int64)];
+    assert!(driver.render(&Fragment { relation, output, parameters: vec![ValueType::Text] }).is_err());
+}
+
+#[tokio::test]
 async fn what_can_fail_meets_no_row_below_the_fence() {
     let (_folder, driver) = opened().await;
     let absolute = || ScalarExpr::Function {

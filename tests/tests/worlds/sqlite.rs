@@ -55,7 +55,7 @@ const KINDS: [(&str, Values); 34] = [
     ("VARCHAR(20)", |rng| literal(&names::text(rng))),
     ("TEXT COLLATE NOCASE", |rng| literal(&names::text(rng))),
     ("", |rng| literal(&names::word(rng))),
-    ("", |rng| (*rng.pick(&["1", "1.5", "'a'", "'1'"])).to_owned()),
+    ("", |rng| (*rng.pick(&["1", "1.5", "'a'", "'1'", "0.1 + 0.2"])).to_owned()),
     ("REAL", |rng| (*rng.pick(&["1.5", "0.1", "1e300", "9e999", "-9e999", "7", "-0.0", "5e-324"])).to_owned()),
     ("DOUBLE", |rng| format!("{}.25", rng.below(1000))),
     ("NUMERIC", |rng| (*rng.pick(&["1", "2.5", "'12'", "'3.0'", "9007199254740993"])).to_owned()),
