@@ -35,7 +35,7 @@ TOOLS_NPM = [
 # Another GraphQL library than its successor's.
 POSTGRAPHILE4_NPM = ["postgraphile@4.14.1", "pg@8.23.1"]
 TOOLS_PIP = [
-    "peewee==4.5.3", "ibis-framework[postgres]==12.0.0", "dlt[duckdb]==1.31.0", "duckdb==2.0.1", "sqlalchemy==2.1.9", "psycopg[binary]==3.3.9",
+    "peewee==4.5.3", "ibis-framework[postgres]==12.0.0", "sqlglot==28.10.1", "dlt[duckdb]==1.31.0", "duckdb==2.0.1", "sqlalchemy==2.1.9", "psycopg[binary]==3.3.9",
     "psycopg2-binary==2.9.13", "adbc-driver-flightsql==1.13.0", "adbc-driver-manager==1.13.0", "pyarrow==26.0.1", "pandas==3.1.1", "polars==2.1.0",
 ]
 
