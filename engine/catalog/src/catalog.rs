@@ -2,11 +2,11 @@
 
 use crate::arguments::Arguments;
 use crate::federation::{Federated, GovernedOpener, Remotes, WholeFragment, federate};
-use crate::image::BoundView;
+use crate::image::{BoundView, TemporarySchema};
 use crate::live::LiveTable;
 use crate::remote::DriverTable;
 use crate::rights::PrincipalRights;
-use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
+use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, TEMPORARY, with_search_path};
 use crate::unavailable::UnavailableTable;
 use crate::write::{WriteTarget, unchangeable};
 use crate::write_rights::WriteRights;
@@ -182,6 +182,7 @@ pub struct CatalogBuilder {
     rights: Arc<PrincipalRights>,
     live: Vec<(&'static str, Arc<LiveTable>)>,
     views: Vec<BoundView>,
+    temporary: Option<TemporarySchema>,
     settings: Vec<Setting>,
     now_ms: i64,
 }
@@ -195,13 +196,20 @@ impl CatalogBuilder {
         live: impl FnOnce(&LeafToken) -> Vec<(&'static str, Arc<LiveTable>)>,
         now_ms: i64,
     ) -> Self {
-        Self { live: live(rights.token()), rights, views: Vec::new(), settings: Vec::new(), now_ms }
+        Self { live: live(rights.token()), rights, views: Vec::new(), temporary: None, settings: Vec::new(), now_ms }
     }
 
     /// Rows of `pg_settings`.
     #[must_use]
     pub fn with_settings(mut self, settings: Vec<Setting>) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// With the tables of one session, which it alone is given.
+    #[must_use]
+    pub fn with_temporary(mut self, temporary: Option<TemporarySchema>) -> Self {
+        self.temporary = temporary;
         self
     }
 
@@ -224,7 +232,8 @@ impl CatalogBuilder {
             principal: &self.rights.principal,
             now_ms: self.now_ms,
         };
-        let image = crate::image::image(&rights, self.rights.objects(), &self.views, &self.live);
+        let image =
+            crate::image::image(&rights, self.rights.objects(), &self.views, &self.live, self.temporary.as_ref());
         PgCatalog::new(self.token().clone(), CatalogImage { settings: self.settings.clone(), ..image })
     }
 
@@ -253,6 +262,13 @@ impl CatalogBuilder {
         for view in &self.views {
             schemas.entry(view.schema.clone()).or_default().insert(view.name.clone(), Arc::clone(&view.provider));
         }
+        if let Some(temporary) = &self.temporary {
+            for (schema, name, table) in &temporary.providers {
+                schemas.entry(schema.clone()).or_default().insert(name.clone(), Arc::clone(table));
+            }
+            let own = schemas.get(&temporary.name).cloned().unwrap_or_default();
+            schemas.insert(TEMPORARY.to_owned(), own);
+        }
         let own = schemas.entry("querygate".to_owned()).or_default();
         for (name, table) in &self.live {
             own.insert((*name).to_owned(), Arc::clone(table) as _);
@@ -267,6 +283,21 @@ impl CatalogBuilder {
         let list = MemoryCatalogProviderList::new();
         list.register_catalog(CATALOG_NAME.to_owned(), Arc::new(catalog));
         Ok(Arc::new(list))
+    }
+
+    /// Those schemas, with the one that bare names are looked up in where that is not `public` alone: temporary tables come first.
+    ///
+    /// # Errors
+    /// As [`catalog_list`](Self::catalog_list).
+    pub fn searched_list(
+        &self,
+        pg_catalog: &Arc<PgCatalog>,
+    ) -> Result<(Option<&'static str>, Arc<dyn CatalogProviderList>)> {
+        let list = self.catalog_list(pg_catalog)?;
+        let Some(temporary) = &self.temporary else { return Ok((None, list)) };
+        let path = [temporary.name.clone(), "public".to_owned()];
+        let list = with_search_path(list.as_ref(), &path).map_err(Error::internal)?;
+        Ok((Some(SEARCHED), list))
     }
 
     /// The finished catalog over an engine state that was made with its schemas and image.

@@ -27,6 +27,17 @@ pub struct BoundView {
     pub provider: Arc<dyn TableProvider>,
 }
 
+/// Tables of one session, which it finds before all others.
+#[derive(Debug, Clone)]
+pub struct TemporarySchema {
+    /// Unlike that of any other session: `pg_temp_7`. Statements also call it `pg_temp`.
+    pub name: String,
+    /// Its tables, as the system catalog tells them.
+    pub tables: Vec<Relation>,
+    /// What is read, by schema and name: those tables and what changes of them are computed of.
+    pub providers: Vec<(String, String, Arc<dyn TableProvider>)>,
+}
+
 /// Owner of every object in the catalog.
 const OWNER: &str = "querygate";
 
@@ -35,6 +46,7 @@ pub(crate) fn image(
     objects: &[VisibleObject],
     views: &[BoundView],
     live: &[(&'static str, Arc<LiveTable>)],
+    temporary: Option<&TemporarySchema>,
 ) -> CatalogImage {
     let WriteRights { deployment, principal, .. } = *rights;
     let oids = oid_space(deployment);
@@ -63,8 +75,12 @@ pub(crate) fn image(
     for view in views {
         let mut relation = schema_relation(&view.name, RelationKind::View, &view.provider.schema());
         relation.comment.clone_from(&view.comment);
+        relation.temporary = temporary.is_some_and(|own| own.name == view.schema);
         relation.definition = view.provider.get_table_definition().map(statement);
         add(&view.schema, relation);
+    }
+    if let Some(own) = temporary {
+        own.tables.iter().for_each(|table| add(&own.name, table.clone()));
     }
     for (name, table) in live {
         let mut relation = schema_relation(name, RelationKind::View, &table.schema());
@@ -95,7 +111,7 @@ pub(crate) fn image(
             Role { name: OWNER.to_owned(), superuser: false, login: false, member_of: Vec::new(), comment: None },
         ],
         schemas: schemas.into_values().collect(),
-        search_path: vec!["public".to_owned()],
+        search_path: temporary.map(|own| own.name.clone()).into_iter().chain(["public".to_owned()]).collect(),
         server_version: "15.0 (Querygate)".to_owned(),
         version_text: "PostgreSQL 15.0 (Querygate) on x86_64, compiled by rustc, 64-bit".to_owned(),
         settings: Vec::new(),

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Name of the engine's catalog; statements name the database of the configuration, which is checked before.
 pub const CATALOG_NAME: &str = "querygate";
 
+/// What every session calls the schema of its own temporary tables.
+pub const TEMPORARY: &str = "pg_temp";
+
 /// An immutable schema.
 #[derive(Debug)]
 pub(crate) struct FixedSchema {

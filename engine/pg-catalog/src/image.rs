@@ -66,6 +66,8 @@ pub enum RelationKind {
 pub struct Relation {
     pub name: String,
     pub kind: RelationKind,
+    /// Of one session, gone with it.
+    pub temporary: bool,
     /// From [`OidSpace`](super::OidSpace) over *all* objects of the snapshot, so that it is the same for all principals.
     /// 0: derived here from schema and name.
     pub oid: u32,

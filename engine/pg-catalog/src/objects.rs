@@ -50,6 +50,8 @@ pub(crate) struct RelationObject {
     pub(crate) name: String,
     /// `relkind`.
     pub(crate) kind: char,
+    /// `relpersistence`.
+    pub(crate) persistence: char,
     pub(crate) comment: Option<String>,
     pub(crate) definition: Option<String>,
     pub(crate) columns: Vec<ColumnObject>,
@@ -272,6 +274,7 @@ impl Objects {
                     schema_oid,
                     schema: schema.name.clone(),
                     name: relation.name.clone(),
+                    persistence: if relation.temporary { 't' } else { 'p' },
                     kind: match relation.kind {
                         RelationKind::Table => 'r',
                         RelationKind::View => 'v',
@@ -488,6 +491,7 @@ fn system_relation(layout: &Layout) -> RelationObject {
         schema: layout.schema.to_owned(),
         name: layout.name.to_owned(),
         kind: layout.kind,
+        persistence: 'p',
         comment: None,
         definition: None,
         columns: columns.collect(),

@@ -18,6 +18,7 @@ mod run;
 mod session;
 mod settings;
 mod sql;
+mod temporary;
 #[cfg(test)]
 mod testing;
 mod write;

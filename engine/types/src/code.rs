@@ -23,6 +23,8 @@ pub enum ErrorCode {
     ProgramLimitExceeded,
     TooManyColumns,
     UndefinedTable,
+    DuplicateTable,
+    InvalidTableDefinition,
     UndefinedColumn,
     UndefinedFunction,
     UndefinedObject,
@@ -165,6 +167,8 @@ impl ErrorCode {
         Self::ProgramLimitExceeded,
         Self::TooManyColumns,
         Self::UndefinedTable,
+        Self::DuplicateTable,
+        Self::InvalidTableDefinition,
         Self::UndefinedColumn,
         Self::UndefinedFunction,
         Self::UndefinedObject,
@@ -264,6 +268,8 @@ impl ErrorCode {
             Self::ProgramLimitExceeded => "54000",
             Self::TooManyColumns => "54011",
             Self::UndefinedTable => "42P01",
+            Self::DuplicateTable => "42P07",
+            Self::InvalidTableDefinition => "42P16",
             Self::UndefinedColumn => "42703",
             Self::UndefinedFunction => "42883",
             Self::UndefinedObject => "42704",
@@ -353,6 +359,7 @@ impl ErrorCode {
             | Self::UndefinedParameter
             | Self::AmbiguousColumn
             | Self::DuplicateColumn
+            | Self::InvalidTableDefinition
             | Self::DuplicateAlias
             | Self::GroupingError
             | Self::WindowingError
@@ -401,7 +408,7 @@ impl ErrorCode {
             | Self::InvalidCursorName
             | Self::InvalidStatementName
             | Self::ConnectionDoesNotExist => GrpcStatus::NotFound,
-            Self::DuplicateCursor | Self::DuplicatePreparedStatement | Self::UniqueViolation => {
+            Self::DuplicateCursor | Self::DuplicatePreparedStatement | Self::DuplicateTable | Self::UniqueViolation => {
                 GrpcStatus::AlreadyExists
             }
             Self::FeatureNotSupported | Self::PushdownRequired => GrpcStatus::Unimplemented,

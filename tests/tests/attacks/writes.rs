@@ -22,7 +22,7 @@ fn writes_are_refused() {
             "SELECT * INTO stolen FROM employees",
             "SELECT * FROM employees FOR UPDATE",
             "CREATE TABLE stolen AS SELECT * FROM employees",
-            "CREATE TEMP TABLE stolen AS SELECT * FROM employees",
+            "CREATE TEMP TABLE stolen AS SELECT secret_code FROM employees",
             "CREATE VIEW stolen AS SELECT secret_code FROM employees",
             "CREATE OR REPLACE VIEW everyone AS SELECT * FROM payroll",
             "CREATE MATERIALIZED VIEW stolen AS SELECT * FROM employees",

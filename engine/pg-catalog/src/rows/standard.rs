@@ -67,6 +67,7 @@ fn tables(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
         let kind = match r.kind {
             'v' => "VIEW",
             'f' => "FOREIGN",
+            'r' if r.persistence == 't' => "LOCAL TEMPORARY",
             _ => "BASE TABLE",
         };
         rows.push(vec![

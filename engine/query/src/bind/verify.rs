@@ -1,5 +1,6 @@
 //! Two walks that trust no optimizer rule: over the bound plan, before anything is folded, and over the final plan.
 
+use crate::temporary::{TemporaryExec, TemporaryTable};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
@@ -116,6 +117,13 @@ fn verify_scan(scan: &datafusion::logical_expr::TableScan, token: &LeafToken, in
             Err(Error::internal("a table of the gate's own was bound for another session"))
         };
     }
+    if let Some(own) = any.downcast_ref::<TemporaryTable>() {
+        return if own.token() == token {
+            Ok(())
+        } else {
+            Err(Error::internal("a temporary table of another session was bound"))
+        };
+    }
     let holds_nothing = any.is::<datafusion::datasource::cte_worktable::CteWorkTable>() || is_series(any);
     if holds_nothing { Ok(()) } else { Err(Error::internal("an ungoverned table was bound")) }
 }
@@ -164,6 +172,13 @@ fn verify_leaves(plan: &Arc<dyn ExecutionPlan>, token: &LeafToken, constants: &m
             Ok(())
         } else {
             Err(Error::internal("a table of the gate's own was planned for another session"))
+        };
+    }
+    if let Some(own) = any.downcast_ref::<TemporaryExec>() {
+        return if own.token() == token {
+            Ok(())
+        } else {
+            Err(Error::internal("a temporary table of another session was planned"))
         };
     }
     let known = any.is::<EmptyExec>()

@@ -21,6 +21,7 @@ use datafusion::common::config::OptimizerOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::LogicalPlan;
@@ -31,9 +32,10 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statement as Ast, Value};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use querygate_catalog::deployment::ViewDefinition;
 use querygate_catalog::leaf::GovernedExec;
 use querygate_catalog::live::LiveTable;
-use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
+use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog, TemporarySchema};
 use querygate_pg_catalog::LeafToken;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::HashMap;
@@ -106,6 +108,16 @@ pub(crate) struct Workspace {
     pub(crate) rights: Arc<ReaderRights>,
     /// Views that its principal does not have, each with why.
     pub(crate) missing_views: Vec<(String, Error)>,
+    /// Of one with tables of a session.
+    _charge: Option<MemoryReservation>,
+}
+
+/// What a session adds to its principal's workspace.
+#[derive(Debug, Default)]
+pub(crate) struct OwnRelations {
+    pub(crate) schema: Option<TemporarySchema>,
+    pub(crate) views: Vec<ViewDefinition>,
+    pub(crate) charge: Option<MemoryReservation>,
 }
 
 /// Makes a principal's catalog: governed tables, then views in their order, then the system catalog over all.
@@ -114,10 +126,13 @@ pub(crate) async fn build_workspace(
     live: impl FnOnce(&LeafToken) -> Vec<(&'static str, Arc<LiveTable>)>,
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
+    own: Option<OwnRelations>,
 ) -> Result<Arc<Workspace>> {
-    let mut builder = CatalogBuilder::new(rights.shared(), live, now_ms()).with_settings(catalog_settings());
+    let OwnRelations { schema, views, charge } = own.unwrap_or_default();
+    let builder = CatalogBuilder::new(rights.shared(), live, now_ms()).with_settings(catalog_settings());
+    let mut builder = builder.with_temporary(schema);
     let mut missing_views = Vec::new();
-    for view in &rights.deployment().views {
+    for view in rights.deployment().views.iter().chain(&views) {
         match bind_view(&view.sql, &builder, Arc::clone(&environment), config.clone()).await {
             Ok(provider) => builder.add_view(BoundView {
                 schema: view.schema.clone(),
@@ -135,7 +150,7 @@ pub(crate) async fn build_workspace(
     let pg = builder.pg_catalog();
     let dialect = Dialect::new(&pg);
     let state = state(&builder, &pg, &dialect, environment, config)?;
-    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, rights, missing_views }))
+    Ok(Arc::new(Workspace { catalog: builder.finish(pg, state), dialect, rights, missing_views, _charge: charge }))
 }
 
 /// Rows of `pg_settings`; a session's own values replace these.
@@ -202,13 +217,18 @@ fn state(
     environment: Arc<RuntimeEnv>,
     config: SessionConfig,
 ) -> Result<SessionState> {
+    let (schema, list) = builder.searched_list(pg)?;
+    let mut config = config;
+    if let Some(schema) = schema {
+        schema.clone_into(&mut config.options_mut().catalog.default_schema);
+    }
     let mut planners = vec![dialect.expr_planner()];
     planners.extend(SessionStateDefaults::default_expr_planners());
     // Files are read through sources only: no format, no table factory, no URL table.
     let state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(environment)
-        .with_catalog_list(builder.catalog_list(pg)?)
+        .with_catalog_list(list)
         .with_file_formats(Vec::new())
         .with_table_factories(HashMap::new())
         .with_expr_planners(planners)

@@ -12,7 +12,7 @@ pub use options::{EngineOptions, EngineWorkers, EventFeed};
 
 use crate::advisory::AdvisoryLocks;
 use crate::bind::reader_rights::ReaderRights;
-use crate::bind::workspace::{Workspace, with_key_lists};
+use crate::bind::workspace::{OwnRelations, Workspace, with_key_lists};
 use crate::books::checks::Checks;
 use crate::books::observe::{self, Observer};
 use crate::books::system;
@@ -301,7 +301,8 @@ impl Engine {
             return Ok(found);
         }
         // Boxed, so that finding one does not need the stack that making one needs.
-        let made = Box::pin(self.make_workspace(deployment, principal, self.rights(deployment, principal))).await?;
+        let rights = self.rights(deployment, principal);
+        let made = Box::pin(self.make_workspace(deployment, principal, rights, None)).await?;
         // A session that pinned an older deployment must not bring it back.
         if deployment.version == self.version() {
             self.caches.workspaces.insert(key, Arc::clone(&made));
@@ -309,11 +310,25 @@ impl Engine {
         Ok(made)
     }
 
+    /// A principal's workspace with the relations that one session has besides. It is kept by that session alone.
+    ///
+    /// # Errors
+    /// 53200: the session may hold no more.
+    pub(crate) async fn temporary_workspace(&self, base: &Arc<Workspace>, own: OwnRelations) -> Result<Arc<Workspace>> {
+        let (deployment, principal) = (base.catalog.deployment(), base.rights.login());
+        Box::pin(self.make_workspace(deployment, principal, Arc::clone(&base.rights), Some(own))).await
+    }
+
+    pub(crate) fn environment(&self) -> &Arc<RuntimeEnv> {
+        &self.environment
+    }
+
     async fn make_workspace(
         &self,
         deployment: &Arc<Deployment>,
         principal: &Arc<Principal>,
         rights: Arc<ReaderRights>,
+        own: Option<OwnRelations>,
     ) -> Result<Arc<Workspace>> {
         let starts = self.start_settings();
         let live = |token: &LeafToken| {
@@ -328,7 +343,7 @@ impl Engine {
         };
         let environment = Arc::clone(&self.environment);
         let config = crate::bind::workspace::session_config(self.options.target_partitions);
-        crate::bind::workspace::build_workspace(rights, live, environment, config).await
+        crate::bind::workspace::build_workspace(rights, live, environment, config, own).await
     }
 
     /// What the principal may read on a deployment; evaluated once per version. A workspace has the same, and takes many times as much.

@@ -19,7 +19,7 @@ impl Engine {
         let deployment = self.deployment();
         let platform = Arc::new(Principal::builder("views").build().as_system());
         let rights = Arc::new(ReaderRights::evaluate(&deployment, &platform, self.caches.next_number()));
-        match Box::pin(self.make_workspace(&deployment, &platform, rights)).await {
+        match Box::pin(self.make_workspace(&deployment, &platform, rights, None)).await {
             Ok(made) => {
                 for (view, error) in &made.missing_views {
                     tracing::warn!(view, %error, "nobody has a view: it cannot be made even for who sees everything");

@@ -4,6 +4,7 @@ use super::commands::cursors::{Cursor, Ends};
 use super::commands::listen::Listening;
 use super::statements::prepare::trace_parsing;
 use super::statements::prepared::{Kind, ours};
+use super::temporary::OwnWorkspace;
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
 use crate::advisory::SessionLocks;
@@ -18,6 +19,8 @@ use crate::run::start_time::StartTime;
 use crate::settings::list::Settings;
 use crate::sql::classify::{Classified, refuse_changes};
 use crate::sql::parse::{Parsed, parse};
+use crate::temporary::rows::ChunkStore;
+use crate::temporary::tables::TemporaryTables;
 use arrow::array::ArrayRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::future::BoxFuture;
@@ -57,6 +60,8 @@ pub(crate) struct GateSession {
     /// Its advisory locks.
     pub(super) locks: Arc<SessionLocks>,
     pub(super) listening: Listening,
+    /// Tables and views of its own.
+    pub(super) temporary: Arc<TemporaryTables>,
     pub(super) runs: Arc<SessionRuns>,
     /// What others are shown of it.
     pub(super) activity: Arc<Activity>,
@@ -83,6 +88,8 @@ pub(super) struct Inner {
     pub(super) effects: Vec<Effect>,
     /// Engine state made for the current workspace and settings.
     pub(super) current: Option<Current>,
+    /// A workspace with its temporary tables.
+    pub(super) temporary: Option<OwnWorkspace>,
 }
 
 impl GateSession {
@@ -111,12 +118,14 @@ impl GateSession {
             deallocated: Vec::new(),
             effects: Vec::new(),
             current: None,
+            temporary: None,
         }));
         let runs = SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), Arc::clone(&account));
         gate.sessions().enter(id, &login, &runs);
         let ends = (!principal.operator).then(|| Arc::clone(&login));
         Self {
             prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
+            temporary: temporary_tables(&gate, &account),
             kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
             runs,
             activity,
@@ -150,7 +159,8 @@ impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         let began = self.learning_feed.traces().then(StartTime::now);
         let statements = parse(sql)?;
-        if !self.gate.options().writes {
+        let is_temporary = |parsed: &Arc<Parsed>| matches!(parsed.class(), Classified::Temporary(_));
+        if !self.gate.options().writes && !self.has_temporary() && !statements.iter().any(is_temporary) {
             // Before any of them runs, as everything else that is not on the list.
             statements.iter().try_for_each(|parsed| refuse_changes(parsed.class()))?;
         }
@@ -393,12 +403,19 @@ impl Session for GateSession {
             inner.cursors.clear();
             inner.prepared.clear();
             drop(inner);
+            self.temporary.clear();
             self.locks.end_transaction();
             self.locks.release_all();
             self.gate.sessions().leave(self.id);
             self.gate.observer().session_closed(self.id);
         })
     }
+}
+
+/// None yet. What they hold in memory is a session's share of its user's.
+pub(super) fn temporary_tables(gate: &Engine, account: &Arc<dyn MemoryPool>) -> Arc<TemporaryTables> {
+    let memory = Account::new(Owner::Session, Arc::clone(account), gate.options().memory_per_query);
+    Arc::new(TemporaryTables::new(ChunkStore::new(memory, Arc::clone(gate.environment()))))
 }
 
 /// What a door holds for a session.

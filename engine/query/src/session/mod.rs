@@ -8,6 +8,7 @@ mod rights;
 mod seen_records;
 mod service;
 mod statements;
+mod temporary;
 mod transaction;
 mod transaction_end;
 mod workspace;

@@ -299,6 +299,7 @@ impl GateSession {
             | Classified::Question(_)
             | Classified::RecordChange
             | Classified::Write(_)
+            | Classified::Temporary(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }
             | Classified::CopyIn(_)

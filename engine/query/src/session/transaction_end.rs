@@ -158,11 +158,13 @@ impl GateSession {
             None => Ok(()),
             Some(true) => {
                 let committed = self.commit_block().await;
+                self.temporary.end(committed.is_ok());
                 self.inner().end_cursors(committed.is_ok());
                 committed
             }
             Some(false) => {
                 self.drop_block().await;
+                self.temporary.end(false);
                 self.inner().end_cursors(false);
                 Ok(())
             }
@@ -179,6 +181,7 @@ impl GateSession {
         if let Some(block) = self.runs.block().open() {
             block.branches().await.savepoint(id).await?;
         }
+        self.temporary.savepoint(id);
         let inner = &mut *self.inner();
         inner.transaction.savepoint(name, &inner.settings)
     }
@@ -190,6 +193,7 @@ impl GateSession {
             // What was changed before the savepoint ends with the transaction, which is logged then.
             ended(self.runs.block().changes(), ChangeOutcome::RolledBackToSavepoint).await;
         }
+        self.temporary.roll_back_to(id);
         let inner = &mut *self.inner();
         let settings = inner.transaction.rollback_to(name)?;
         inner.roll_back_cursors_to(id);

@@ -124,7 +124,8 @@ impl GateSession {
 
     pub(super) async fn current(&self) -> Result<(Arc<Workspace>, Arc<SessionState>, Arc<str>)> {
         let deployment = self.deployment();
-        let workspace = self.gate.workspace(&deployment, &self.principal).await?;
+        let workspace = self.with_temporary(self.gate.workspace(&deployment, &self.principal).await?).await?;
+        let own = self.has_temporary().then(|| self.temporary_schema());
         let inner = &mut *self.inner();
         if let Some(current) = &inner.current
             && Arc::ptr_eq(&current.workspace, &workspace)
@@ -135,13 +136,16 @@ impl GateSession {
         let key = inner.settings.names()?;
         let shared = (workspace.catalog.token().clone(), Arc::clone(&key));
         let states = &self.gate.caches().states;
-        let state = match states.get(&shared) {
+        // A state with tables of this session is of no use to another one.
+        let found = if own.is_some() { None } else { states.get(&shared) };
+        let state = match found {
             Some(state) => state,
             None => {
                 let (zone, path) = (inner.settings.zone()?, inner.settings.get("search_path")?);
-                let searched = workspace.catalog.searched(&schemas(&path, &self.principal.login))?;
+                let path = own.iter().cloned().chain(schemas(&path, &self.principal.login)).collect::<Vec<_>>();
+                let searched = workspace.catalog.searched(&path)?;
                 let make = || with_runner(for_settings(workspace.catalog.state(), zone, searched), &workspace);
-                states.get_with(shared, make)
+                if own.is_some() { make() } else { states.get_with(shared, make) }
             }
         };
         inner.current = Some(Current {
@@ -163,6 +167,7 @@ impl GateSession {
             created_micros: micros(cursor.since),
         };
         let path = schemas(&settings.get("search_path")?, &self.principal.login);
+        let path = self.has_temporary().then(|| self.temporary_schema()).into_iter().chain(path).collect();
         let known = settings.known();
         let custom = settings.custom().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(SessionVars {
@@ -205,7 +210,7 @@ impl GateSession {
 
     /// What a statement of this text without declared types is kept by. `None`: it is too long.
     pub(super) async fn bound_key(&self, text: &Arc<str>) -> Result<Option<BoundKey>> {
-        if text.len() > BOUND_TEXT_MAX {
+        if text.len() > BOUND_TEXT_MAX || self.has_temporary() {
             return Ok(None);
         }
         let (workspace, _, settings) = self.current().await?;
@@ -221,7 +226,8 @@ impl GateSession {
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let (workspace, state, settings) = self.current().await?;
-        let text = text.filter(|text| text.len() <= BOUND_TEXT_MAX);
+        // What is bound over a session's own tables is kept by nobody else.
+        let text = text.filter(|text| text.len() <= BOUND_TEXT_MAX && !self.has_temporary());
         let Some(text) = text else { return self.bind_on_workers(&workspace, &state, query, declared).await };
         let key = BoundKey {
             token: workspace.catalog.token().clone(),

@@ -10,9 +10,11 @@ pub(crate) use refusals::{MADE_ELSEWHERE, two_phase, unread};
 
 use crate::sql::asking::Asking;
 use crate::sql::copy_from::{CopyFrom, Forced, table_query};
+use datafusion::sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, DataType, DiscardObject, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    LockType, NonBlock, ObjectName, Query, Reset, Statement as Ast, UnaryOperator, UtilityOption, Value,
+    LockType, NonBlock, ObjectName, ObjectType, Query, Reset, SetExpr, Statement as Ast, UnaryOperator, UtilityOption,
+    Value,
 };
 use querygate_driver_api::write::{Lock, LockStrength, LockWait};
 use querygate_query_api::outcome::CopyOptions;
@@ -42,6 +44,8 @@ pub(crate) enum Classified {
         style: ExplainStyle,
         statement: Box<Ast>,
     },
+    /// CREATE TEMPORARY TABLE or VIEW, DROP TABLE or VIEW: what a session makes for itself.
+    Temporary(Box<Ast>),
     /// Rows of the client's; refused where changes are not enabled.
     CopyIn(Box<CopyFrom>),
     CopyOut {
@@ -150,6 +154,14 @@ fn locking(mut query: Box<Query>) -> Result<Classified> {
 /// Finds the class of a statement, or refuses it.
 pub(crate) fn classify(ast: Ast) -> Result<Classified> {
     match ast {
+        Ast::Query(mut query) if makes_temporary(&query) => {
+            let name = temporary_name(&mut query)?;
+            let create = CreateTableBuilder::new(name).temporary(true).query(Some(query)).build();
+            Ok(Classified::Temporary(Box::new(Ast::CreateTable(create))))
+        }
+        Ast::CreateTable(ref create) if create.temporary => Ok(Classified::Temporary(Box::new(ast))),
+        Ast::CreateView(ref create) if create.temporary => Ok(Classified::Temporary(Box::new(ast))),
+        Ast::Drop { object_type: ObjectType::Table | ObjectType::View, .. } => Ok(Classified::Temporary(Box::new(ast))),
         Ast::Query(query) if changes::is_one(&query) => classify(changes::change(*query)?),
         Ast::Query(query) if query.locks.is_empty() => Ok(Classified::Query(query)),
         Ast::Query(query) => locking(query),
@@ -226,6 +238,23 @@ pub(crate) fn classify(ast: Ast) -> Result<Classified> {
         }
         other => Err(refused(&other)),
     }
+}
+
+/// Whether it is SELECT INTO TEMPORARY.
+fn makes_temporary(query: &Query) -> bool {
+    query.body.as_select().is_some_and(|select| select.into.as_ref().is_some_and(|into| into.temporary))
+}
+
+/// The name of the table that SELECT INTO TEMPORARY makes, which is taken out of the query.
+fn temporary_name(query: &mut Query) -> Result<ObjectName> {
+    let SetExpr::Select(select) = query.body.as_mut() else { return Err(unsupported("this form of SELECT INTO")) };
+    let into = select.into.take().ok_or_else(|| unsupported("this form of SELECT INTO"))?;
+    Ok(into.name)
+}
+
+/// The refusal of a statement about what is made and dropped elsewhere.
+pub(crate) fn refused_elsewhere(ast: &Ast) -> Error {
+    refused(ast)
 }
 
 /// A name as PostgreSQL reads it: in small letters unless it is quoted.

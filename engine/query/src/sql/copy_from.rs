@@ -4,7 +4,8 @@
 mod to_client;
 
 pub(crate) use to_client::quoted;
-pub(super) use to_client::{CopyTo, copy_to, table_query};
+pub(crate) use to_client::table_query;
+pub(super) use to_client::{CopyTo, copy_to};
 
 use crate::sql::classify::is_utf8;
 use crate::sql::tokens::is_word;

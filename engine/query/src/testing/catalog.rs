@@ -129,7 +129,7 @@ impl Shop {
         let workspace = on_runtime(async move {
             let config = session_config(target_partitions);
             let rights = Arc::new(ReaderRights::evaluate(&deployment, &principal, 0));
-            build_workspace(rights, |_| Vec::new(), Arc::default(), config).await.unwrap()
+            build_workspace(rights, |_| Vec::new(), Arc::default(), config, None).await.unwrap()
         });
         let state = Arc::clone(workspace.catalog.state());
         Reader { workspace, state }

@@ -345,10 +345,22 @@ pub(super) fn select(
     items: Vec<SelectItem>,
     selection: Option<Expr>,
 ) -> Result<Query> {
+    call_of("public", table, name, others, items, selection)
+}
+
+/// As [`select`], of a table of another schema.
+pub(crate) fn call_of(
+    schema: &str,
+    table: &str,
+    name: &Ident,
+    others: &[TableWithJoins],
+    items: Vec<SelectItem>,
+    selection: Option<Expr>,
+) -> Result<Query> {
     let mut query = skeleton("SELECT 1 FROM t AS a")?;
     let SetExpr::Select(select) = query.body.as_mut() else { return Err(no_skeleton()) };
     let Some(from) = select.from.first_mut() else { return Err(no_skeleton()) };
-    call(&mut from.relation, table, name)?;
+    call_in(&mut from.relation, schema, table, name)?;
     select.from.extend_from_slice(others);
     select.projection = items;
     select.selection = selection;
@@ -364,22 +376,26 @@ pub(crate) fn skeleton(sql: &str) -> Result<Query> {
     }
 }
 
-pub(super) fn no_skeleton() -> Error {
+pub(crate) fn no_skeleton() -> Error {
     Error::internal("the skeleton of a query is none")
 }
 
 /// Makes a factor with an alias `public.table AS name`.
 pub(super) fn call(factor: &mut TableFactor, table: &str, name: &Ident) -> Result<()> {
+    call_in(factor, "public", table, name)
+}
+
+fn call_in(factor: &mut TableFactor, schema: &str, table: &str, name: &Ident) -> Result<()> {
     let TableFactor::Table { name: relation, alias: Some(TableAlias { name: called, .. }), .. } = factor else {
         return Err(no_skeleton());
     };
     let part = |word: &str| ObjectNamePart::Identifier(quoted(word));
-    *relation = ObjectName(vec![part("public"), part(table)]);
+    *relation = ObjectName(vec![part(schema), part(table)]);
     called.clone_from(name);
     Ok(())
 }
 
-pub(super) fn is_default(expr: &Expr) -> bool {
+pub(crate) fn is_default(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
 

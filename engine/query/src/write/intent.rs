@@ -1,15 +1,16 @@
 //! What a statement wants to change: one object, the fields that it gives values to, where the rows come from. Decides nothing.
 
-mod assignments;
+pub(crate) mod assignments;
+pub(crate) mod forms;
 
+use self::forms::{plain_delete, plain_insert, plain_truncate, plain_update, target_name};
 use crate::dialect::near_column;
 use crate::write::forms::conflict::intent::OnConflict;
 use crate::write::forms::merge::intent::MergeIntent;
 use crate::write::forms::record::GivenRecord;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, CascadeOption, Delete, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart,
-    Query, SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins, Truncate,
-    TruncateIdentityOption, Update, UpdateTableFromKind,
+    Assignment, AssignmentTarget, Delete, Expr, Ident, Insert, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
+    Statement as Ast, TableObject, TableWithJoins, Truncate, Update,
 };
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_policy::write::WriteOperation;
@@ -91,7 +92,7 @@ impl WriteIntent {
         } else {
             object.table.columns().iter().map(|column| column.field.name().clone()).collect()
         };
-        refuse_twice(&fields)?;
+        refuse_named_twice(&fields)?;
         let rows = RowSource::Streamed { name: quoted(&object.sql_name), fields, named };
         Ok(Self::plain(WriteOperation::Insert, object, rows, None))
     }
@@ -207,27 +208,7 @@ impl WriteIntent {
     }
 
     fn insert(insert: &Insert, catalog: &PrincipalCatalog) -> Result<Self> {
-        let foreign = insert.or.is_some()
-            || insert.ignore
-            || insert.overwrite
-            || insert.partitioned.is_some()
-            || insert.output.is_some()
-            || insert.replace_into
-            || insert.priority.is_some()
-            || insert.insert_alias.is_some()
-            || insert.settings.is_some()
-            || insert.format_clause.is_some()
-            || insert.multi_table_insert_type.is_some()
-            || insert.multi_table_else_clause.is_some()
-            || insert.has_table_keyword
-            || !insert.optimizer_hints.is_empty()
-            || !insert.assignments.is_empty()
-            || !insert.after_columns.is_empty()
-            || !insert.multi_table_into_clauses.is_empty()
-            || !insert.multi_table_when_clauses.is_empty();
-        if foreign {
-            return Err(unsupported("this form of INSERT"));
-        }
+        plain_insert(insert)?;
         let TableObject::TableName(name) = &insert.table else { return Err(unsupported("this target of INSERT")) };
         let object = object_named(name, catalog)?;
         let named = !insert.columns.is_empty();
@@ -236,11 +217,11 @@ impl WriteIntent {
             for column in &insert.columns {
                 fields.push(field_named(&object, column)?);
             }
+            refuse_named_twice(&fields)?;
             fields
         } else {
             object.table.columns().iter().map(|column| column.field.name().clone()).collect()
         };
-        refuse_twice(&fields)?;
         let name = insert.table_alias.as_ref().map_or_else(|| quoted(&object.sql_name), |alias| alias.alias.clone());
         let on_conflict = match &insert.on {
             Some(on) => Some(OnConflict::of(on, &object, &name, catalog, insert.returning.as_deref())?),
@@ -256,19 +237,7 @@ impl WriteIntent {
     }
 
     fn update(update: &Update, catalog: &PrincipalCatalog) -> Result<Self> {
-        let foreign = update.output.is_some()
-            || update.or.is_some()
-            || update.limit.is_some()
-            || !update.order_by.is_empty()
-            || !update.optimizer_hints.is_empty();
-        if foreign {
-            return Err(unsupported("this form of UPDATE"));
-        }
-        let from = match &update.from {
-            None => Vec::new(),
-            Some(UpdateTableFromKind::AfterSet(from)) => from.clone(),
-            Some(UpdateTableFromKind::BeforeSet(_)) => return Err(unsupported("UPDATE with FROM before SET")),
-        };
+        let from = plain_update(update)?;
         let (object, name) = target(&update.table, catalog)?;
         let values = assigned(&object, &update.assignments)?;
         let rows = RowSource::Found { name, from, selection: update.selection.clone().map(Box::new), values };
@@ -277,38 +246,20 @@ impl WriteIntent {
     }
 
     fn delete(delete: &Delete, catalog: &PrincipalCatalog) -> Result<Self> {
-        let foreign = delete.output.is_some()
-            || delete.limit.is_some()
-            || !delete.tables.is_empty()
-            || !delete.order_by.is_empty()
-            || !delete.optimizer_hints.is_empty();
-        if foreign {
-            return Err(unsupported("this form of DELETE"));
-        }
-        let FromTable::WithFromKeyword(from) = &delete.from else { return Err(unsupported("DELETE without FROM")) };
-        let [table] = from.as_slice() else { return Err(unsupported("DELETE of several tables")) };
+        let (table, using) = plain_delete(delete)?;
         let (object, name) = target(table, catalog)?;
-        let from = delete.using.clone().unwrap_or_default();
-        let rows =
-            RowSource::Found { name, from, selection: delete.selection.clone().map(Box::new), values: Vec::new() };
+        let rows = RowSource::Found {
+            name,
+            from: using.to_vec(),
+            selection: delete.selection.clone().map(Box::new),
+            values: Vec::new(),
+        };
         let returning = delete.returning.clone();
         Ok(Self::plain(WriteOperation::Delete, object, rows, returning))
     }
 
     fn truncate(truncate: &Truncate, catalog: &PrincipalCatalog) -> Result<Self> {
-        if truncate.partitions.is_some() || truncate.if_exists || truncate.on_cluster.is_some() {
-            return Err(unsupported("this form of TRUNCATE"));
-        }
-        match truncate.identity {
-            None | Some(TruncateIdentityOption::Continue) => {}
-            Some(TruncateIdentityOption::Restart) => return Err(unsupported("TRUNCATE with RESTART IDENTITY")),
-        }
-        match truncate.cascade {
-            None | Some(CascadeOption::Restrict) => {}
-            Some(CascadeOption::Cascade) => return Err(unsupported("TRUNCATE with CASCADE")),
-        }
-        let [table] = truncate.table_names.as_slice() else { return Err(unsupported("TRUNCATE of several tables")) };
-        let object = object_named(&table.name, catalog)?;
+        let object = object_named(plain_truncate(truncate)?, catalog)?;
         let name = quoted(&object.sql_name);
         let rows = RowSource::Found { name, from: Vec::new(), selection: None, values: Vec::new() };
         Ok(Self { truncates: true, ..Self::plain(WriteOperation::Delete, object, rows, None) })
@@ -317,32 +268,9 @@ impl WriteIntent {
 
 /// The object that is changed, and what the statement calls it.
 pub(super) fn target(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
-    if !table.joins.is_empty() {
-        return Err(unsupported("a join as the target of a change"));
-    }
-    let TableFactor::Table {
-        name,
-        alias,
-        args: None,
-        with_hints,
-        version: None,
-        with_ordinality: false,
-        partitions,
-        sample: None,
-        ..
-    } = &table.relation
-    else {
-        return Err(unsupported("this target of a change"));
-    };
-    if !with_hints.is_empty() || !partitions.is_empty() || alias.as_ref().is_some_and(|alias| !alias.columns.is_empty())
-    {
-        return Err(unsupported("this target of a change"));
-    }
+    let (name, called) = target_name(table)?;
     let object = object_named(name, catalog)?;
-    let called = match alias {
-        Some(alias) => alias.name.clone(),
-        None => quoted(&object.sql_name),
-    };
+    let called = called.cloned().unwrap_or_else(|| quoted(&object.sql_name));
     Ok((object, called))
 }
 
@@ -373,7 +301,7 @@ pub(super) fn assigned(object: &VisibleObject, assignments: &[Assignment]) -> Re
     Ok(values)
 }
 
-pub(super) fn refuse_twice(fields: &[String]) -> Result<()> {
+pub(crate) fn refuse_twice(fields: &[String]) -> Result<()> {
     for (place, field) in fields.iter().enumerate() {
         if fields.iter().take(place).any(|before| before == field) {
             let text = format!("multiple assignments to same column \"{field}\"");
@@ -381,6 +309,20 @@ pub(super) fn refuse_twice(fields: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses a column that a list of columns names twice.
+///
+/// # Errors
+/// 42701.
+pub(crate) fn refuse_named_twice(fields: &[String]) -> Result<()> {
+    match fields.iter().enumerate().find(|(place, field)| fields.iter().take(*place).any(|before| before == *field)) {
+        Some((_, field)) => {
+            let text = format!("column \"{field}\" specified more than once");
+            Err(Error::new(ErrorCode::DuplicateColumn, text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The object behind a name: bare, or of `public`.
@@ -430,7 +372,7 @@ pub(super) fn field_named(object: &VisibleObject, name: &ObjectName) -> Result<S
 }
 
 /// The parts of a name as PostgreSQL reads them.
-fn words(name: &ObjectName) -> Result<Vec<String>> {
+pub(crate) fn words(name: &ObjectName) -> Result<Vec<String>> {
     let part = |part: &ObjectNamePart| match part {
         ObjectNamePart::Identifier(ident) if ident.quote_style == Some('\'') => {
             Err(Error::new(ErrorCode::SyntaxError, "a text in quotes is no name"))

@@ -29,6 +29,7 @@ impl GateSession {
             | Classified::Question(_)
             | Classified::RecordChange
             | Classified::Write(_)
+            | Classified::Temporary(_)
             | Classified::Locking { .. }
             | Classified::Explain { .. }
             | Classified::CopyIn(_)
@@ -95,6 +96,7 @@ impl GateSession {
             | Classified::Question(_)
             | Classified::RecordChange
             | Classified::Write(_)
+            | Classified::Temporary(_)
             | Classified::CopyIn(_)
             | Classified::Locking { .. }
             | Classified::Declare { .. }
@@ -212,7 +214,9 @@ impl GateSession {
         }
         self.locks.end_transaction();
         let inner = &mut *self.inner();
-        let Some((settings, committed)) = inner.transaction.commit() else {
+        let ended = inner.transaction.commit();
+        self.temporary.end(ended.as_ref().is_none_or(|(_, committed)| *committed));
+        let Some((settings, committed)) = ended else {
             inner.end_cursors(true);
             inner.effects.push(Effect::Notice(warning("25P01", "there is no transaction in progress")));
             return Ok(done("COMMIT"));
@@ -225,6 +229,7 @@ impl GateSession {
     async fn rollback(&self) -> Outcome {
         self.drop_block().await;
         self.locks.end_transaction();
+        self.temporary.end(false);
         let inner = &mut *self.inner();
         inner.end_cursors(false);
         match inner.transaction.rollback() {
@@ -246,11 +251,15 @@ impl GateSession {
                 inner.cursors.clear();
                 inner.forget_statements();
                 self.listening.end(None);
+                self.temporary.remove(|_| true, false);
                 "DISCARD ALL"
             }
             DiscardObject::PLANS => "DISCARD PLANS",
             DiscardObject::SEQUENCES => "DISCARD SEQUENCES",
-            DiscardObject::TEMP => "DISCARD TEMP",
+            DiscardObject::TEMP => {
+                self.temporary.remove(|_| true, inner.transaction.holds_together());
+                "DISCARD TEMP"
+            }
         };
         Ok(done(tag))
     }

@@ -6,7 +6,7 @@ use crate::books::within::Within;
 use crate::run::memory::Account;
 use crate::session::commands::cursors::Ends;
 use crate::session::commands::listen::Listening;
-use crate::session::gate_session::{GateSession, Inner};
+use crate::session::gate_session::{GateSession, Inner, temporary_tables};
 use crate::session::transaction::Transaction;
 use crate::session::workspace::Writer;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -39,10 +39,12 @@ impl GateSession {
             deallocated: Vec::new(),
             effects: Vec::new(),
             current: None,
+            temporary: None,
         }));
         Self {
             prepared_memory: MemoryConsumer::new("statements of a hook").register(&held),
             kept_rows: Account::new(Owner::Cursors, account, limits::CURSOR_BYTES_MAX),
+            temporary: temporary_tables(&origin.gate, runs.account()),
             runs,
             activity: Arc::clone(&origin.activity),
             gate: Arc::clone(&origin.gate),

@@ -39,7 +39,11 @@ impl GateSession {
                 let columns = Arc::clone(bound.columns());
                 (Kind::Locking(bound), Some(columns))
             }
+            Classified::Temporary(ast) => return self.prepare_temporary(&parsed, ast, declared).await,
             Classified::Write(ast) => {
+                if let Some(prepared) = self.prepare_temporary_change(&parsed, ast, declared).await? {
+                    return Ok(prepared);
+                }
                 let described = self.prepare_write(ast, declared).await?;
                 return Ok(PreparedStatement {
                     parsed: Arc::clone(&parsed),
@@ -90,7 +94,9 @@ impl GateSession {
                 let types = if constants.is_some() { Vec::new() } else { bound.parameter_types() };
                 (types, Some(bound.charge(&self.prepared_memory)?))
             }
-            Kind::Write(_) | Kind::Ingest(_) | Kind::ExplainWrite(..) | Kind::Command => (change_types, None),
+            Kind::Write(_) | Kind::Temporary(_) | Kind::Ingest(_) | Kind::ExplainWrite(..) | Kind::Command => {
+                (change_types, None)
+            }
         };
         Ok(PreparedStatement {
             parsed,

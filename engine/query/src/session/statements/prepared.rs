@@ -5,6 +5,7 @@ use super::lookup_cache::CachedLookup;
 use crate::bind::statement::Bound;
 use crate::dialect::constants::Constants;
 use crate::dialect::parameters::Declared;
+use crate::session::temporary::TemporaryWork;
 use crate::sql::classify::ExplainStyle;
 use crate::sql::parse::Parsed;
 use arrow::array::ArrayRef;
@@ -52,6 +53,8 @@ pub(in crate::session) enum Kind {
     Declare(Arc<Bound>),
     /// A change, with the schema of what it gives back.
     Write(Option<SchemaRef>),
+    /// About temporary tables of the session.
+    Temporary(Arc<TemporaryWork>),
     /// Rows that come, for these columns. All else is found out anew by each run.
     Ingest(Arc<[IngestColumn]>),
     /// With the statement that is explained.
@@ -105,6 +108,7 @@ impl Prepared for PreparedStatement {
         match &self.kind {
             Kind::Query(bound) | Kind::Locking(bound) => Some(Arc::clone(bound.schema())),
             Kind::Write(schema) => schema.clone(),
+            Kind::Temporary(work) => work.returned().map(|bound| Arc::clone(bound.schema())),
             Kind::Copy(..)
             | Kind::Declare(_)
             | Kind::Ingest(_)
@@ -122,6 +126,7 @@ impl Prepared for PreparedStatement {
             | Kind::Copy(..)
             | Kind::Declare(_)
             | Kind::Write(_)
+            | Kind::Temporary(_)
             | Kind::Explain(..)
             | Kind::ExplainWrite(..)
             | Kind::Command => None,

@@ -73,7 +73,7 @@ impl GateSession {
         declared: &[Option<Declared>],
     ) -> Result<Option<(Arc<Bound>, Arc<Constants>)>> {
         // Types that a client said are of parameters.
-        if !declared.is_empty() || !self.inner().settings.plan_templates() {
+        if !declared.is_empty() || self.has_temporary() || !self.inner().settings.plan_templates() {
             return Ok(None);
         }
         // Statements of clients that describe tables come again and again; others have other constants each time.

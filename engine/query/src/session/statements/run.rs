@@ -42,6 +42,7 @@ impl GateSession {
             (
                 Kind::Locking(_)
                 | Kind::Write(_)
+                | Kind::Temporary(_)
                 | Kind::Copy(..)
                 | Kind::Declare(_)
                 | Kind::Ingest(_)
@@ -56,7 +57,14 @@ impl GateSession {
                 Box::pin(self.run_locking(prepared, (query.as_ref(), *lock, of.as_ref()), bound, parameters)).await
             }
             (Kind::Locking(_), _) => Err(lost()),
-            (Kind::Write(_), Classified::Write(ast)) => Box::pin(self.run_write(prepared, ast, parameters)).await,
+            (Kind::Temporary(work), Classified::Temporary(ast) | Classified::Write(ast)) => {
+                Box::pin(self.run_temporary(prepared, work, ast, parameters)).await
+            }
+            (Kind::Temporary(_), _) => Err(lost()),
+            (Kind::Write(_), Classified::Write(ast)) => {
+                self.refuse_other_table(ast)?;
+                Box::pin(self.run_write(prepared, ast, parameters)).await
+            }
             (Kind::Write(_), _) => Err(lost()),
             (Kind::Ingest(known), Classified::CopyIn(copy)) => Box::pin(self.begin_copy(copy, known)).await,
             (Kind::Ingest(_), _) => Err(lost()),
@@ -168,6 +176,18 @@ impl GateSession {
         let (run, interrupt) = self.begin_query(prepared, bound);
         let of = Invocation { prepared, bound, parameters, part: None, is_find: false, observed };
         self.run_rows(run, interrupt, of).await
+    }
+
+    /// Runs the query that finds or makes the rows of a change.
+    pub(in crate::session) async fn run_found(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+    ) -> Result<Rows> {
+        let (run, interrupt) = self.begin_query(prepared, bound);
+        let of = Invocation { prepared, bound, parameters, part: None, is_find: true, observed: None };
+        Box::pin(self.run_rows(run, interrupt, of)).await
     }
 
     /// Runs a query of constants on behalf of a statement, whose record is the only one.

@@ -221,7 +221,7 @@ impl GateSession {
 
     /// Plans that are kept, where the session uses them.
     fn templates(&self) -> Option<Templates> {
-        self.inner().settings.plan_templates().then(|| self.gate.caches().templates.clone())
+        (self.inner().settings.plan_templates() && !self.has_temporary()).then(|| self.gate.caches().templates.clone())
     }
 
     /// Planning runs where queries run: a hard statement must not hold up the wire, and neither must long values that are to be read. A

@@ -111,7 +111,7 @@ fn finish(written: Written) -> Result<(CopyOptions, Forced)> {
 }
 
 /// `COPY t (a, b)` reads what `SELECT a, b FROM t` reads; built as a tree, not as text.
-pub(in crate::sql) fn table_query(table: ObjectName, columns: Vec<Ident>) -> Result<Box<Query>> {
+pub(crate) fn table_query(table: ObjectName, columns: Vec<Ident>) -> Result<Box<Query>> {
     let Ok(mut statements) = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT * FROM t") else {
         return Err(Error::internal("the COPY skeleton does not parse"));
     };

@@ -14,7 +14,7 @@ use querygate_types::{Error, ErrorCode, Result};
 ///
 /// # Errors
 /// 42601: there are more, or fewer. 0A000: no row says them, or a subquery that may give another row for each.
-pub(super) fn each(value: &Expr, columns: usize) -> Result<Vec<Expr>> {
+pub(crate) fn each(value: &Expr, columns: usize) -> Result<Vec<Expr>> {
     let values = match value {
         Expr::Tuple(values) => values.clone(),
         Expr::Function(function) => match row(function) {

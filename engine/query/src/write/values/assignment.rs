@@ -137,7 +137,7 @@ fn casts_object_identifier(found: PgType, wanted: PgType) -> bool {
 }
 
 /// PostgreSQL's casts that it makes in an assignment.
-fn is_assigned_type(found: PgType, wanted: PgType) -> bool {
+pub(crate) fn is_assigned_type(found: PgType, wanted: PgType) -> bool {
     use PgType as T;
     let is_number = |t| matches!(t, T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8 | T::Numeric);
     let is_string = |t| matches!(t, T::Text | T::Varchar | T::Bpchar | T::Name | T::Char);

@@ -92,7 +92,14 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             let one = ArrayElemTypeDef::SquareBracket(Box::new(element), None);
             cast(array(Vec::new()), DataType::Array(one))
         } else {
-            elements(items, &element)?
+            let flat = reg_type(&element).is_none() && !items.iter().any(|item| matches!(item, Item::Array(_)));
+            let listed = elements(items, &element)?;
+            // Of the type that the cast names, beside others of the same in VALUES.
+            if flat {
+                cast(listed, DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), None)))
+            } else {
+                listed
+            }
         };
     } else if let (Some(element), Expr::Array(members)) = (element_type(data_type), unnested(inner)) {
         let element = innermost(element).clone();

@@ -49,8 +49,10 @@ impl GateSession {
         parsed: Arc<Parsed>,
         copy: &CopyFrom,
     ) -> Result<PreparedStatement> {
-        let targeted = self.aim_ingest(copy).await?;
-        let columns = ingested(&targeted, copy)?;
+        let columns = match self.temporary_ingest(copy)? {
+            Some(columns) => columns,
+            None => ingested(&self.aim_ingest(copy).await?, copy)?,
+        };
         Ok(PreparedStatement {
             parsed,
             declared: Vec::new(),
@@ -86,6 +88,13 @@ impl GateSession {
 
     /// Says what rows are to be sent.
     pub(in crate::session) async fn begin_copy(&self, copy: &CopyFrom, known: &[IngestColumn]) -> Result<Outcome> {
+        if let Some(columns) = self.temporary_ingest(copy)? {
+            let columns = unchanged(columns, known)?;
+            let table = copy.table.to_string();
+            let progress = Arc::default();
+            self.activity.copies_into(&table, &progress);
+            return Ok(Outcome::CopyIn(CopyIn { table, columns, options: copy.options.clone(), progress }));
+        }
         self.refuse_read_only(|| "COPY FROM".to_owned())?;
         let targeted = self.aim_ingest(copy).await?;
         let columns = unchanged(ingested(&targeted, copy)?, known)?;
@@ -100,6 +109,9 @@ impl GateSession {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "this statement takes no rows"));
         };
         self.admits(prepared.parsed.class())?;
+        if self.temporary_named(&copy.table)?.is_some() {
+            return self.take_in_temporary(copy, rows).await;
+        }
         self.refuse_read_only(|| "COPY FROM".to_owned())?;
         let own = self.begin_own();
         let stored = self.take_in(prepared, copy, known, rows).await;

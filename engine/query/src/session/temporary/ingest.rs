@@ -1,0 +1,69 @@
+//! Rows that a client sends for a temporary table: COPY FROM and its like of other doors.
+
+use crate::session::gate_session::GateSession;
+use crate::sql::copy_from::CopyFrom;
+use crate::temporary::change::TemporaryChange;
+use crate::temporary::definition::DefinedColumn;
+use crate::temporary::put::{Put, placed, stored};
+use crate::temporary::rows::count;
+use crate::write::intent::unsupported;
+use futures::StreamExt;
+use querygate_query_api::outcome::BatchStream;
+use querygate_query_api::requests::ingest::IngestColumn;
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+impl GateSession {
+    /// The columns that rows for a temporary table fill; `None`: the name means another table.
+    pub(in crate::session) fn temporary_ingest(&self, copy: &CopyFrom) -> Result<Option<Arc<[IngestColumn]>>> {
+        let Some(relation) = self.temporary_named(&copy.table)? else { return Ok(None) };
+        let (definition, places) = TemporaryChange::of_rows(&relation, &copy.columns)?;
+        let left = |(at, column): (usize, &DefinedColumn)| column.default.is_some() && !places.contains(&at);
+        if definition.columns().iter().enumerate().any(left) {
+            return Err(unsupported("COPY without a value for a column that has a default"));
+        }
+        let columns = places.iter().filter_map(|place| {
+            let (column, field) = (definition.columns().get(*place)?, definition.schema().fields().get(*place)?);
+            Some(IngestColumn {
+                name: column.name.clone(),
+                pg_type: column.pg_type,
+                data_type: field.data_type().clone(),
+                force_not_null: false,
+                force_null: false,
+                has_default: false,
+            })
+        });
+        Ok(Some(columns.collect()))
+    }
+
+    /// Adds rows that come to a temporary table; `None`: the name means another table.
+    pub(in crate::session) async fn take_in_temporary(&self, copy: &CopyFrom, mut rows: BatchStream) -> Result<u64> {
+        let relation = self.temporary_named(&copy.table)?;
+        let relation =
+            relation.ok_or_else(|| Error::new(ErrorCode::UndefinedTable, "the temporary table was dropped"))?;
+        let (definition, places) = TemporaryChange::of_rows(&relation, &copy.columns)?;
+        let before = self.temporary.rows(relation.id)?;
+        let interrupt = self.runs.interrupt(self.timeout());
+        let mut chunks = Vec::new();
+        let added: Result<()> = interrupt
+            .within(async {
+                while let Some(batch) = rows.next().await {
+                    let batch = placed(&batch?, &places, &definition)?;
+                    let batch = stored(&batch, &definition, &relation.name)?;
+                    chunks.push(self.temporary.store().keep(batch)?);
+                }
+                Ok(())
+            })
+            .await;
+        added?;
+        let put = Put::added(&before, chunks.into());
+        put.check_keys(&definition, &relation.name)?;
+        let made = count(&put.changed);
+        let holds = self.holds_together();
+        self.temporary.put(relation.id, (&before, put.rows), put.changed, holds)?;
+        if !holds {
+            self.temporary.end(true);
+        }
+        u64::try_from(made).map_err(Error::internal)
+    }
+}

@@ -1,0 +1,346 @@
+//! Statements about a session's temporary tables: what they are prepared as, and their runs. What they read is governed as by any
+//! statement; what they change no other session sees.
+
+mod ingest;
+mod run;
+
+use super::gate_session::GateSession;
+use super::statements::prepared::{Kind, PreparedStatement};
+use crate::bind::statement::Bound;
+use crate::bind::workspace::{OwnRelations, Workspace, check_view};
+use crate::dialect::parameters::Declared;
+use crate::errors::{Stage, translate};
+use crate::sql::parse::Parsed;
+use crate::temporary::change::{TemporaryAction, TemporaryChange, changed_name, relation_named};
+use crate::temporary::definition::{Definition, WrittenTable, repeated};
+use crate::temporary::tables::TemporaryRelation;
+use crate::write::find::skeleton;
+use crate::write::intent::{unsupported, words};
+use arrow::datatypes::{Field, Schema};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::sql::sqlparser::ast::{
+    CreateTable, CreateView, ObjectName, ObjectType, Query, SetExpr, Statement as Ast, TableFactor,
+};
+use querygate_catalog::TEMPORARY;
+use querygate_query_api::column::Column;
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::{Arc, Mutex};
+
+/// What one relation takes in a workspace, about.
+const WORKSPACE_BYTES: usize = 4 << 10;
+
+/// What a statement about temporary tables was prepared as.
+#[derive(Debug)]
+pub(in crate::session) struct TemporaryWork {
+    task: TemporaryTask,
+    /// What is run first.
+    bound: Option<Arc<Bound>>,
+    returned: Option<Arc<Bound>>,
+    /// The relations that it was prepared over.
+    generation: u64,
+}
+
+#[derive(Debug)]
+enum TemporaryTask {
+    /// `fills`: with the rows of the query.
+    MakeTable {
+        name: String,
+        if_not_exists: bool,
+        definition: Arc<Definition>,
+        fills: bool,
+    },
+    MakeView {
+        name: String,
+        replaces: bool,
+        sql: String,
+    },
+    Drop {
+        object: ObjectType,
+        names: Vec<ObjectName>,
+        if_exists: bool,
+    },
+    Change(Box<TemporaryChange>),
+}
+
+impl TemporaryWork {
+    /// The columns that it gives back.
+    pub(in crate::session) fn returned(&self) -> Option<&Arc<Bound>> {
+        self.returned.as_ref()
+    }
+}
+
+impl GateSession {
+    /// The session's own name of the schema of its temporary tables.
+    pub(in crate::session) fn temporary_schema(&self) -> String {
+        format!("{TEMPORARY}_{}", self.id)
+    }
+
+    /// The temporary relation that a name means; `None`: it means something else.
+    pub(in crate::session) fn temporary_named(&self, name: &ObjectName) -> Result<Option<TemporaryRelation>> {
+        let relations = self.temporary.now();
+        if relations.generation() == 0 && words(name)?.len() < 2 {
+            return Ok(None);
+        }
+        relation_named(name, &relations, &self.temporary_schema()).map(Option::<&_>::cloned)
+    }
+
+    /// A change of a temporary table, prepared; `None`: it is one of another table.
+    pub(in crate::session) async fn prepare_temporary_change(
+        &self,
+        parsed: &Arc<Parsed>,
+        ast: &Ast,
+        declared: &[Option<Declared>],
+    ) -> Result<Option<PreparedStatement>> {
+        if self.temporary.now().generation() == 0 {
+            return Ok(None);
+        }
+        let Some(work) = self.work_of_change(ast, declared).await? else { return Ok(None) };
+        Ok(Some(prepared(parsed, declared, work)))
+    }
+
+    /// Refuses a change that was prepared before a temporary table took the name of its table.
+    ///
+    /// # Errors
+    /// 0A000.
+    pub(in crate::session) fn refuse_other_table(&self, ast: &Ast) -> Result<()> {
+        if self.has_temporary()
+            && let Ok((name, _)) = changed_name(ast)
+            && self.temporary_named(name)?.is_some()
+        {
+            let text = "a temporary table has taken the name of the table that the statement was prepared for";
+            return Err(Error::new(ErrorCode::FeatureNotSupported, text).with_hint("Prepare the statement again."));
+        }
+        Ok(())
+    }
+
+    async fn work_of_change(&self, ast: &Ast, declared: &[Option<Declared>]) -> Result<Option<TemporaryWork>> {
+        let (name, called) = match changed_name(ast) {
+            Ok(names) => names,
+            // Of what form the statement is, others say.
+            Err(_) => return Ok(None),
+        };
+        let Some(relation) = self.temporary_named(name)? else { return Ok(None) };
+        let generation = self.temporary.now().generation();
+        let change = TemporaryChange::of(ast, &relation, called)?;
+        let found = match (&change.action, &change.source) {
+            (TemporaryAction::Delete, _) | (_, None) => None,
+            (_, Some(source)) => Some(self.bind_query(source, declared, None).await?),
+        };
+        let columns = found.as_ref().map(|bound| bound.columns().as_ref()).unwrap_or_default();
+        let bound = match change.query(columns)? {
+            None => None,
+            Some(query) => Some(self.bind_query(&query, declared, None).await?),
+        };
+        let returned = match &change.returning {
+            None => None,
+            Some(query) => Some(self.bind_query(query, declared, None).await?),
+        };
+        Ok(Some(TemporaryWork { task: TemporaryTask::Change(Box::new(change)), bound, returned, generation }))
+    }
+
+    /// CREATE TEMPORARY TABLE and VIEW, and DROP of what a session has made.
+    pub(in crate::session) async fn prepare_temporary(
+        &self,
+        parsed: &Arc<Parsed>,
+        ast: &Ast,
+        declared: &[Option<Declared>],
+    ) -> Result<PreparedStatement> {
+        let work = self.work_of(ast, declared).await?;
+        Ok(prepared(parsed, declared, work))
+    }
+
+    async fn work_of(&self, ast: &Ast, declared: &[Option<Declared>]) -> Result<TemporaryWork> {
+        match ast {
+            Ast::CreateTable(create) => self.work_of_table(create, declared).await,
+            Ast::CreateView(create) => self.work_of_view(create).await,
+            Ast::Drop { object_type, if_exists, names, purge: false, table: None, .. } => {
+                let own = names.iter().map(|name| self.temporary_named(name)).collect::<Result<Vec<_>>>()?;
+                // What the session has not made is made and dropped elsewhere, whether it is there or not.
+                if own.iter().any(Option::is_none) && !self.are_absent(names).await? {
+                    return Err(crate::sql::classify::refused_elsewhere(ast));
+                }
+                let task = TemporaryTask::Drop { object: *object_type, names: names.clone(), if_exists: *if_exists };
+                Ok(self.work(task, None))
+            }
+            _ => Err(crate::sql::classify::refused_elsewhere(ast)),
+        }
+    }
+
+    /// Whether none of those that are no temporary relations is anything.
+    async fn are_absent(&self, names: &[ObjectName]) -> Result<bool> {
+        let workspace = self.workspace().await?;
+        let is_known = |name: &ObjectName| -> Result<bool> {
+            let words = words(name)?;
+            let known = workspace.catalog.objects().iter().any(|object| words.last() == Some(&object.sql_name));
+            Ok(known || workspace.catalog.deployment().views.iter().any(|view| words.last() == Some(&view.name)))
+        };
+        names.iter().map(is_known).try_fold(true, |absent, known| Ok(absent && !known?))
+    }
+
+    fn work(&self, task: TemporaryTask, bound: Option<Arc<Bound>>) -> TemporaryWork {
+        TemporaryWork { task, bound, returned: None, generation: self.temporary.now().generation() }
+    }
+
+    fn own_name(&self, name: &ObjectName) -> Result<String> {
+        match words(name)?.as_slice() {
+            [table] => Ok(table.clone()),
+            [schema, table] if schema == TEMPORARY || *schema == self.temporary_schema() => Ok(table.clone()),
+            _ => {
+                let text = "cannot create temporary relation in non-temporary schema";
+                Err(Error::new(ErrorCode::InvalidTableDefinition, text))
+            }
+        }
+    }
+
+    async fn work_of_table(&self, create: &CreateTable, declared: &[Option<Declared>]) -> Result<TemporaryWork> {
+        let name = self.own_name(&create.name)?;
+        let written = WrittenTable::of(create)?;
+        let query = match &create.query {
+            Some(query) => Some(query.as_ref().clone()),
+            None => repeated(create)?,
+        };
+        let (bound, columns, kept) = match &query {
+            Some(query) => {
+                let bound = self.bind_query(query, declared, None).await?;
+                let columns = renamed(bound.columns(), &written)?;
+                (bound, columns, None)
+            }
+            None => {
+                let mut example = skeleton("SELECT 1")?;
+                let SetExpr::Select(select) = example.body.as_mut() else {
+                    return Err(crate::write::find::no_skeleton());
+                };
+                select.projection = written.example();
+                if select.projection.is_empty() {
+                    return Err(unsupported("a table without columns"));
+                }
+                let bound = self.bind_query(&example, declared, None).await?;
+                let columns = bound.columns().iter().take(written.columns.len()).cloned().collect();
+                (bound, columns, Some(&written))
+            }
+        };
+        let fields = bound.schema().fields().iter().zip(&columns);
+        let field = |(field, column): (&Arc<Field>, &Column)| {
+            field.as_ref().clone().with_name(&column.name).with_nullable(true)
+        };
+        let schema = Arc::new(Schema::new(fields.map(field).collect::<Vec<_>>()));
+        let definition = Arc::new(Definition::new(kept, written.on_commit, &columns, schema)?);
+        let fills = create.query.is_some();
+        let task = TemporaryTask::MakeTable { name, if_not_exists: create.if_not_exists, definition, fills };
+        Ok(self.work(task, fills.then_some(bound)))
+    }
+
+    async fn work_of_view(&self, create: &CreateView) -> Result<TemporaryWork> {
+        let name = self.own_name(&create.name)?;
+        let is_plain = !create.materialized
+            && !create.or_alter
+            && !create.secure
+            && !create.with_no_schema_binding
+            && create.cluster_by.is_empty()
+            && create.to.is_none()
+            && create.params.is_none()
+            && create.columns.iter().all(|column| column.data_type.is_none() && column.options.is_none());
+        if !is_plain {
+            return Err(unsupported("this form of CREATE TEMPORARY VIEW"));
+        }
+        let sql = named_columns(create)?.to_string();
+        check_view(&sql)?;
+        let bound = self.bind_query(&create.query, &[], None).await?;
+        if !create.columns.is_empty() && create.columns.len() > bound.columns().len() {
+            let text = "CREATE VIEW specifies more column names than columns";
+            return Err(Error::new(ErrorCode::SyntaxError, text));
+        }
+        Ok(self.work(TemporaryTask::MakeView { name, replaces: create.or_replace, sql }, None))
+    }
+
+    /// The workspace with the session's temporary relations in it.
+    pub(in crate::session) async fn with_temporary(&self, workspace: Arc<Workspace>) -> Result<Arc<Workspace>> {
+        let relations = self.temporary.now();
+        if relations.iter().next().is_none() {
+            return Ok(workspace);
+        }
+        let found = self.inner().temporary.clone();
+        if let Some(own) = found.filter(|own| own.is_of(&workspace, relations.generation())) {
+            return Ok(own.made);
+        }
+        let charge = MemoryConsumer::new("temporary tables").register(&self.kept_rows);
+        let bytes = WORKSPACE_BYTES.saturating_mul(workspace.catalog.objects().len() + relations.iter().count());
+        charge.try_grow(bytes).map_err(|error| translate(&error, Stage::Plan))?;
+        let own = self.temporary.own_relations(&relations, self.temporary_schema(), workspace.catalog.token());
+        let own = OwnRelations { charge: Some(charge), ..own };
+        let made = self.gate.temporary_workspace(&workspace, own).await?;
+        let own = OwnWorkspace { base: workspace, generation: relations.generation(), made: Arc::clone(&made) };
+        self.inner().temporary = Some(own);
+        Ok(made)
+    }
+
+    /// Whether names may mean what this session alone has.
+    pub(in crate::session) fn has_temporary(&self) -> bool {
+        self.temporary.now().iter().next().is_some()
+    }
+}
+
+/// A workspace with temporary relations, and what it was made of.
+#[derive(Debug, Clone)]
+pub(in crate::session) struct OwnWorkspace {
+    base: Arc<Workspace>,
+    generation: u64,
+    made: Arc<Workspace>,
+}
+
+impl OwnWorkspace {
+    fn is_of(&self, base: &Arc<Workspace>, generation: u64) -> bool {
+        self.generation == generation && Arc::ptr_eq(&self.base, base)
+    }
+}
+
+fn prepared(parsed: &Arc<Parsed>, declared: &[Option<Declared>], work: TemporaryWork) -> PreparedStatement {
+    let types = |bound: &Option<Arc<Bound>>| bound.as_ref().map(|bound| bound.parameter_types()).unwrap_or_default();
+    let (mut own, theirs) = (types(&work.bound), types(&work.returned));
+    own.extend(theirs.into_iter().skip(own.len()));
+    PreparedStatement {
+        parsed: Arc::clone(parsed),
+        declared: declared.to_vec(),
+        columns: work.returned.as_ref().map(|bound| Arc::clone(bound.columns())),
+        kind: Kind::Temporary(Arc::new(work)),
+        constants: None,
+        parameter_types: own,
+        look_up: Mutex::default(),
+        write: Mutex::default(),
+        _plan: None,
+    }
+}
+
+/// The columns of a query under the names that CREATE TABLE AS gives them.
+fn renamed(columns: &[Column], written: &WrittenTable) -> Result<Vec<Column>> {
+    if written.columns.len() > columns.len() {
+        return Err(Error::new(ErrorCode::SyntaxError, "too many column names were specified"));
+    }
+    let mut columns = columns.to_vec();
+    for (column, name) in columns.iter_mut().zip(&written.columns) {
+        column.name.clone_from(&name.name);
+    }
+    for column in &mut columns {
+        if column.pg_type == PgType::Unknown {
+            column.pg_type = PgType::Text;
+        }
+    }
+    Ok(columns)
+}
+
+/// The query of a view under the names that its statement gives its columns.
+fn named_columns(create: &CreateView) -> Result<Query> {
+    if create.columns.is_empty() {
+        return Ok(create.query.as_ref().clone());
+    }
+    let names: Vec<String> = create.columns.iter().map(|column| column.name.to_string()).collect();
+    let called = names.join(", ");
+    let mut query = skeleton(&format!("SELECT * FROM (SELECT 1) AS own ({called})"))?;
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(from) = select.from.first_mut()
+        && let TableFactor::Derived { subquery, .. } = &mut from.relation
+    {
+        *subquery = create.query.clone();
+    }
+    Ok(query)
+}

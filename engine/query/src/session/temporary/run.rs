@@ -1,0 +1,233 @@
+//! Runs of statements about temporary tables: what they make, drop and change.
+
+use super::{TemporaryTask, TemporaryWork};
+use crate::bind::statement::Bound;
+use crate::errors::{Stage, translate};
+use crate::session::gate_session::GateSession;
+use crate::session::statements::prepared::PreparedStatement;
+use crate::temporary::change::{TemporaryAction, TemporaryChange};
+use crate::temporary::definition::Definition;
+use crate::temporary::put::{CollectedRows, Put, stored};
+use crate::temporary::rows::{Chunks, count};
+use crate::temporary::tables::{TemporaryKind, TemporaryRelation};
+use crate::write::intent::words;
+use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, Statement as Ast};
+use futures::StreamExt;
+use querygate_query_api::outcome::{BatchStream, CommandTag, Effect, Notice, Outcome};
+use querygate_types::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+impl GateSession {
+    /// Runs what was prepared, anew if the session's relations or its rights are others by now.
+    pub(in crate::session) async fn run_temporary(
+        &self,
+        prepared: &PreparedStatement,
+        work: &Arc<TemporaryWork>,
+        ast: &Ast,
+        parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        let work = self.fitting_work(prepared, work, ast, parameters).await?;
+        let outcome = self.run_work(prepared, &work, parameters).await;
+        if !self.holds_together() {
+            self.temporary.end(outcome.is_ok());
+        }
+        outcome
+    }
+
+    pub(super) fn holds_together(&self) -> bool {
+        self.inner().transaction.holds_together()
+    }
+
+    async fn fitting_work(
+        &self,
+        prepared: &PreparedStatement,
+        work: &Arc<TemporaryWork>,
+        ast: &Ast,
+        parameters: &[ArrayRef],
+    ) -> Result<Arc<TemporaryWork>> {
+        let workspace = self.workspace().await?;
+        let is_current = |bound: &&Arc<Bound>| Arc::ptr_eq(bound.workspace(), &workspace);
+        let stays = work.generation == self.temporary.now().generation()
+            && work.bound.iter().chain(&work.returned).all(|bound| is_current(&bound));
+        let fitting = work.bound.as_ref().and_then(|bound| bound.declared_for(&prepared.declared, parameters));
+        if stays && fitting.is_none() {
+            return Ok(Arc::clone(work));
+        }
+        let declared = fitting.unwrap_or_else(|| prepared.declared.clone());
+        let made = match &work.task {
+            TemporaryTask::Change(_) => self.work_of_change(ast, &declared).await?.ok_or_else(|| {
+                Error::new(ErrorCode::UndefinedTable, "the temporary table that the statement changes was dropped")
+            })?,
+            TemporaryTask::MakeTable { .. } | TemporaryTask::MakeView { .. } | TemporaryTask::Drop { .. } => {
+                self.work_of(ast, &declared).await?
+            }
+        };
+        Ok(Arc::new(made))
+    }
+
+    async fn run_work(
+        &self,
+        prepared: &PreparedStatement,
+        work: &TemporaryWork,
+        parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        match &work.task {
+            TemporaryTask::MakeTable { name, if_not_exists, definition, fills } => {
+                if self.temporary.now().named(name).is_some() && *if_not_exists {
+                    self.notice("42P07", &format!("relation \"{name}\" already exists, skipping"));
+                    return Ok(tagged(if *fills { "CREATE TABLE AS" } else { "CREATE TABLE" }));
+                }
+                if let Some(error) = self.temporary.refusal(name) {
+                    return Err(error);
+                }
+                let rows = match &work.bound {
+                    None => Chunks::default(),
+                    Some(bound) => self.new_rows(prepared, bound, parameters, definition, name).await?,
+                };
+                let made = count(&rows);
+                let kind = TemporaryKind::Table { definition: Arc::clone(definition), rows };
+                self.temporary.add(name, kind, self.holds_together())?;
+                Ok(if *fills { tagged(&format!("SELECT {made}")) } else { tagged("CREATE TABLE") })
+            }
+            TemporaryTask::MakeView { name, replaces, sql } => {
+                let holds = self.holds_together();
+                if *replaces {
+                    let is_it = |relation: &TemporaryRelation| {
+                        relation.name == *name && matches!(relation.kind, TemporaryKind::View { .. })
+                    };
+                    self.temporary.remove(is_it, holds);
+                }
+                self.temporary.add(name, TemporaryKind::View { sql: sql.clone() }, holds)?;
+                Ok(tagged("CREATE VIEW"))
+            }
+            TemporaryTask::Drop { object, names, if_exists } => self.drop_temporary(*object, names, *if_exists),
+            TemporaryTask::Change(change) => self.run_change(prepared, work, change, parameters).await,
+        }
+    }
+
+    fn drop_temporary(&self, object: ObjectType, names: &[ObjectName], if_exists: bool) -> Result<Outcome> {
+        let (is_view, kind, tag) = match object {
+            ObjectType::View => (true, "view", "DROP VIEW"),
+            _ => (false, "table", "DROP TABLE"),
+        };
+        let mut ids = Vec::new();
+        for name in names {
+            match self.temporary_named(name)? {
+                Some(relation) if matches!(relation.kind, TemporaryKind::View { .. }) == is_view => {
+                    ids.push(relation.id);
+                }
+                Some(relation) => {
+                    let text = format!("\"{}\" is not a {kind}", relation.name);
+                    return Err(Error::new(ErrorCode::WrongObjectType, text));
+                }
+                None if if_exists => {
+                    self.notice("00000", &format!("{kind} \"{}\" does not exist, skipping", words(name)?.join(".")));
+                }
+                None => {
+                    let text = format!("{kind} \"{}\" does not exist", words(name)?.join("."));
+                    return Err(Error::new(ErrorCode::UndefinedTable, text));
+                }
+            }
+        }
+        self.temporary.remove(|relation| ids.contains(&relation.id), self.holds_together());
+        Ok(tagged(tag))
+    }
+
+    async fn run_change(
+        &self,
+        prepared: &PreparedStatement,
+        work: &TemporaryWork,
+        change: &TemporaryChange,
+        parameters: &[ArrayRef],
+    ) -> Result<Outcome> {
+        let before = self.temporary.rows(change.id)?;
+        let definition = &change.definition;
+        let put = match (&change.action, &work.bound) {
+            (TemporaryAction::Truncate, _) | (_, None) => Put::cleared(),
+            (TemporaryAction::Insert(_), Some(bound)) => {
+                let new = self.new_rows(prepared, bound, parameters, definition, &change.table).await?;
+                Put::added(&before, new)
+            }
+            (TemporaryAction::Update(assigned), Some(bound)) => {
+                let found = self.collected(prepared, bound, parameters).await?;
+                Put::updated(&before, found, assigned, (definition, &change.table), self.temporary.store())?
+            }
+            (TemporaryAction::Delete, Some(bound)) => {
+                let found = self.collected(prepared, bound, parameters).await?;
+                Put::deleted(&before, &found, self.temporary.store())?
+            }
+        };
+        put.check_keys(definition, &change.table)?;
+        let changed = count(&put.changed);
+        self.temporary.put(change.id, (&before, put.rows), put.changed, self.holds_together())?;
+        let (verb, tag) = match change.action {
+            TemporaryAction::Insert(_) => ("INSERT 0", format!("INSERT 0 {changed}")),
+            TemporaryAction::Update(_) => ("UPDATE", format!("UPDATE {changed}")),
+            TemporaryAction::Delete => ("DELETE", format!("DELETE {changed}")),
+            TemporaryAction::Truncate => ("TRUNCATE TABLE", "TRUNCATE TABLE".to_owned()),
+        };
+        let Some(returned) = &work.returned else { return Ok(tagged(&tag)) };
+        let parameters = parameters.get(..returned.parameter_types().len()).unwrap_or(parameters);
+        let mut rows = self.run_found(prepared, returned, parameters).await?;
+        rows.tag = CommandTag::Counted(verb);
+        // All of them before the block may end, which forgets them.
+        let batches: Vec<RecordBatch> = self.gathered(rows.batches).await?.batches;
+        rows.batches = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
+        Ok(Outcome::Rows(rows))
+    }
+
+    /// The rows of a query as those of a table, in whose store they are.
+    async fn new_rows(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+        definition: &Definition,
+        table: &str,
+    ) -> Result<Chunks> {
+        let mut rows = self.run_found(prepared, bound, parameters).await?;
+        let mut chunks = Vec::new();
+        while let Some(batch) = rows.batches.next().await {
+            let batch = batch?;
+            if batch.num_rows() > 0 {
+                chunks.push(self.temporary.store().keep(stored(&batch, definition, table)?)?);
+            }
+        }
+        Ok(chunks.into())
+    }
+
+    async fn collected(
+        &self,
+        prepared: &PreparedStatement,
+        bound: &Arc<Bound>,
+        parameters: &[ArrayRef],
+    ) -> Result<CollectedRows> {
+        let rows = self.run_found(prepared, bound, parameters).await?;
+        self.gathered(rows.batches).await
+    }
+
+    /// All rows of a stream, charged to the statement.
+    async fn gathered(&self, mut rows: BatchStream) -> Result<CollectedRows> {
+        let charge = MemoryConsumer::new("rows of a change").register(&self.runs.statement_account());
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            let grown = charge.try_grow(batch.get_array_memory_size());
+            grown.map_err(|error| translate(&error, Stage::Execute))?;
+            batches.push(batch);
+        }
+        Ok(CollectedRows { batches, _charge: charge })
+    }
+
+    fn notice(&self, sqlstate: &str, text: &str) {
+        let notice = Notice { severity: "NOTICE", sqlstate: sqlstate.to_owned(), message: text.to_owned(), hint: None };
+        self.inner().effects.push(Effect::Notice(notice));
+    }
+}
+
+fn tagged(tag: &str) -> Outcome {
+    Outcome::Command(CommandTag::Fixed(tag.to_owned()))
+}

@@ -1,0 +1,238 @@
+//! What a change makes of a table's rows: new chunks for those that it touches, and proof that the columns and keys hold them.
+
+use super::definition::{DefinedColumn, Definition, UniqueColumns};
+use super::rows::{Chunk, ChunkStore, Chunks};
+use crate::write::values::assignment::{fit, within};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
+};
+use arrow::compute::{cast, interleave};
+use arrow::row::{RowConverter, SortField};
+use datafusion::execution::memory_pool::MemoryReservation;
+use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Rows of a query, charged as long as they are held.
+#[derive(Debug)]
+pub(crate) struct CollectedRows {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) _charge: MemoryReservation,
+}
+
+/// A table's rows after a change.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) rows: Chunks,
+    /// New rows, rows with new values, or those that are gone.
+    pub(crate) changed: Chunks,
+    /// The chunks among `rows` that hold new values.
+    new_from: Vec<Arc<Chunk>>,
+}
+
+impl Put {
+    pub(crate) fn cleared() -> Self {
+        Self { rows: Chunks::default(), changed: Chunks::default(), new_from: Vec::new() }
+    }
+
+    pub(crate) fn added(before: &Chunks, new: Chunks) -> Self {
+        let rows = before.iter().chain(new.iter()).map(Arc::clone).collect();
+        let new_from = new.iter().map(Arc::clone).collect();
+        Self { rows, changed: new, new_from }
+    }
+
+    /// `found`: the number of each row, then its values for the columns `assigned`. Of a row that was found more than once, the first.
+    pub(crate) fn updated(
+        before: &Chunks,
+        found: CollectedRows,
+        assigned: &[usize],
+        (definition, table): (&Definition, &str),
+        store: &ChunkStore,
+    ) -> Result<Self> {
+        let mut places: HashMap<i64, (usize, usize)> = HashMap::new();
+        for (at, batch) in found.batches.iter().enumerate() {
+            for (row, number) in numbers(batch)?.values().iter().enumerate() {
+                places.entry(*number).or_insert((at, row));
+            }
+        }
+        let (mut rows, mut changed, mut new_from) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first = 0_i64;
+        for chunk in before.iter() {
+            let own = (first..).take(chunk.count());
+            first = first.saturating_add(chunk.length());
+            let hits: Vec<(usize, (usize, usize))> =
+                own.enumerate().filter_map(|(row, number)| Some((row, *places.get(&number)?))).collect();
+            if hits.is_empty() {
+                rows.push(Arc::clone(chunk));
+                continue;
+            }
+            let batch = with_values(&chunk.batch()?, &hits, &found.batches, assigned)?;
+            let batch = stored(&batch, definition, table)?;
+            let numbers: Vec<u32> = hits.iter().filter_map(|(row, _)| u32::try_from(*row).ok()).collect();
+            let new = store.keep(batch)?;
+            changed.push(match new.only(&numbers)? {
+                Some(only) => store.keep(only)?,
+                None => Arc::clone(&new),
+            });
+            new_from.push(Arc::clone(&new));
+            rows.push(new);
+        }
+        Ok(Self { rows: rows.into(), changed: changed.into(), new_from })
+    }
+
+    pub(crate) fn deleted(before: &Chunks, found: &CollectedRows, store: &ChunkStore) -> Result<Self> {
+        let mut gone = HashSet::new();
+        for batch in &found.batches {
+            gone.extend(numbers(batch)?.values().iter().copied());
+        }
+        let (mut rows, mut changed) = (Vec::new(), Vec::new());
+        let mut first = 0_i64;
+        for chunk in before.iter() {
+            let own = (first..).take(chunk.count());
+            first = first.saturating_add(chunk.length());
+            let (lost, kept): (Vec<_>, Vec<_>) = own.zip(0_u32..).partition(|(number, _)| gone.contains(number));
+            if lost.is_empty() {
+                rows.push(Arc::clone(chunk));
+                continue;
+            }
+            let of = |rows: Vec<(i64, u32)>| rows.into_iter().map(|(_, row)| row).collect::<Vec<u32>>();
+            changed.push(match chunk.only(&of(lost))? {
+                Some(only) => store.keep(only)?,
+                None => Arc::clone(chunk),
+            });
+            if !kept.is_empty()
+                && let Some(only) = chunk.only(&of(kept))?
+            {
+                rows.push(store.keep(only)?);
+            }
+        }
+        Ok(Self { rows: rows.into(), changed: changed.into(), new_from: Vec::new() })
+    }
+
+    /// Proves that no two rows share a key.
+    ///
+    /// # Errors
+    /// 23505.
+    pub(crate) fn check_keys(&self, definition: &Definition, table: &str) -> Result<()> {
+        if self.new_from.is_empty() {
+            return Ok(());
+        }
+        definition.keys().iter().try_for_each(|key| self.check_key(key, definition, table))
+    }
+
+    fn check_key(&self, key: &UniqueColumns, definition: &Definition, table: &str) -> Result<()> {
+        let places: Vec<usize> = key.columns.iter().filter_map(|name| definition.place(name)).collect();
+        let fields = places.iter().filter_map(|place| definition.schema().fields().get(*place));
+        let fields = fields.map(|field| SortField::new(field.data_type().clone())).collect();
+        let converter = RowConverter::new(fields).map_err(Error::internal)?;
+        let mut seen: HashSet<Box<[u8]>> = HashSet::new();
+        for chunk in self.rows.iter() {
+            let batch = chunk.batch()?.project(&places).map_err(Error::internal)?;
+            let rows = converter.convert_columns(batch.columns()).map_err(Error::internal)?;
+            for (at, row) in rows.iter().enumerate() {
+                // NULL is equal to nothing.
+                if batch.columns().iter().all(|column| column.is_valid(at)) && !seen.insert(row.as_ref().into()) {
+                    let usual = || match key.is_primary {
+                        true => format!("{table}_pkey"),
+                        false => format!("{table}_{}_key", key.columns.join("_")),
+                    };
+                    let name = key.name.clone().unwrap_or_else(usual);
+                    let text = format!("duplicate key value violates unique constraint \"{name}\"");
+                    return Err(Error::new(ErrorCode::UniqueViolation, text));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn numbers(batch: &RecordBatch) -> Result<&Int64Array> {
+    let column = batch.columns().first().and_then(|column| column.as_primitive_opt());
+    column.ok_or_else(|| Error::internal("rows were found without their numbers"))
+}
+
+/// A chunk's rows with other values of some columns in some of them.
+fn with_values(
+    batch: &RecordBatch,
+    hits: &[(usize, (usize, usize))],
+    found: &[RecordBatch],
+    assigned: &[usize],
+) -> Result<RecordBatch> {
+    let mut indices: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
+    for (row, (at, from)) in hits {
+        if let Some(index) = indices.get_mut(*row) {
+            *index = (at + 1, *from);
+        }
+    }
+    let mut columns = batch.columns().to_vec();
+    for (at, place) in assigned.iter().enumerate() {
+        let Some(own) = columns.get_mut(*place) else { continue };
+        let mut arrays = vec![Arc::clone(own)];
+        for batch in found {
+            let value = batch.columns().get(at + 1).ok_or_else(|| Error::internal("a new value is missing"))?;
+            arrays.push(converted(value, own.data_type())?);
+        }
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        *own = interleave(&arrays, &indices).map_err(Error::internal)?;
+    }
+    RecordBatch::try_new(batch.schema(), columns).map_err(Error::internal)
+}
+
+fn converted(values: &ArrayRef, wanted: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+    if values.data_type() == wanted {
+        return Ok(Arc::clone(values));
+    }
+    cast(values, wanted).map_err(Error::internal)
+}
+
+/// Rows in the columns of a table, of which each holds its values.
+///
+/// # Errors
+/// 22001: a text is too long. 23502: NULL where none may be.
+pub(crate) fn stored(batch: &RecordBatch, definition: &Definition, table: &str) -> Result<RecordBatch> {
+    let schema = definition.schema();
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for ((values, field), column) in batch.columns().iter().zip(schema.fields()).zip(definition.columns()) {
+        let values = converted(values, field.data_type())?;
+        columns.push(sized(values, column)?);
+        let has_null = columns.last().is_some_and(|values| values.null_count() > 0);
+        if column.not_null && has_null {
+            let text = format!(
+                "null value in column \"{}\" of relation \"{table}\" violates not-null constraint",
+                column.name
+            );
+            return Err(Error::new(ErrorCode::NotNullViolation, text));
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(Error::internal)
+}
+
+/// Values of a type with a length: none is longer, and those of `character` are filled up.
+fn sized(values: ArrayRef, column: &DefinedColumn) -> Result<ArrayRef> {
+    let Some(length) = column.length() else { return Ok(values) };
+    let values = within(values, Some(length))?;
+    if column.pg_type != PgType::Bpchar {
+        return Ok(values);
+    }
+    let Some(texts) = values.as_string_opt::<i32>() else { return Ok(values) };
+    Ok(Arc::new(texts.iter().map(|text| text.map(|text| format!("{text:<length$}"))).collect::<StringArray>()))
+}
+
+/// Rows for some columns of a table, with NULL in all others.
+///
+/// # Errors
+/// 42804: a column takes no values of such a type.
+pub(crate) fn placed(batch: &RecordBatch, places: &[usize], definition: &Definition) -> Result<RecordBatch> {
+    let schema = definition.schema();
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for (own, field) in schema.fields().iter().enumerate() {
+        let given = places.iter().position(|place| *place == own).and_then(|at| batch.columns().get(at));
+        columns.push(match given {
+            Some(values) => fit(values, field.data_type(), field.name())?,
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        });
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(Error::internal)
+}

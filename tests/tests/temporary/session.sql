@@ -1,0 +1,103 @@
+\set VERBOSITY sqlstate
+\pset null NULL
+-- Makes, fills, reads.
+CREATE TEMP TABLE a (id int PRIMARY KEY, name varchar(5) NOT NULL, price numeric(8,2) DEFAULT 1.5, at date, tags text[]);
+INSERT INTO a VALUES (1, 'one', 2.345, '2024-02-29', '{x,y}'), (2, 'two', DEFAULT, NULL, NULL);
+INSERT INTO a (name, id) VALUES ('three', 3);
+INSERT INTO a (id, name) SELECT 10 + n, 'n' || n FROM generate_series(1, 3) n;
+SELECT * FROM a ORDER BY id;
+SELECT count(*), sum(price), max(at) FROM a;
+TABLE a ORDER BY id LIMIT 1;
+-- Refusals.
+INSERT INTO a VALUES (1, 'dup');
+INSERT INTO a VALUES (4, NULL);
+INSERT INTO a VALUES (4, 'toolong');
+INSERT INTO a VALUES (4, 'cut  ');
+INSERT INTO a VALUES ('x', 'y');
+INSERT INTO a (id, name) SELECT true, 'y';
+INSERT INTO a (id, id, name) VALUES (4, 5, 'y');
+INSERT INTO a (nothing) VALUES (4);
+INSERT INTO a VALUES (1, 2, 3, 4, 5, 6);
+INSERT INTO a (id, name) VALUES (1);
+CREATE TEMP TABLE a (id int);
+CREATE TEMP TABLE IF NOT EXISTS a (id int);
+CREATE TEMP TABLE b (id int, id text);
+CREATE TEMP TABLE public.b (id int);
+SELECT * FROM pg_temp.nothing;
+DROP TABLE nothing_at_all;
+DROP TABLE IF EXISTS nothing_at_all;
+-- Changes.
+UPDATE a SET price = price * 2, name = upper(name) WHERE id < 3 RETURNING id, name, price;
+UPDATE a AS x SET (name, tags) = ('tup', ARRAY['q']) WHERE x.id = 3 RETURNING *;
+UPDATE a SET price = v.p FROM (VALUES (11, 7.5), (12, 8)) v(id, p) WHERE a.id = v.id;
+UPDATE a SET id = 1 WHERE id = 2;
+UPDATE a SET name = NULL WHERE id = 2;
+UPDATE a SET price = DEFAULT WHERE id = 13;
+DELETE FROM a WHERE id = 11 RETURNING id + 100 AS gone;
+DELETE FROM a USING (VALUES (12)) v(id) WHERE a.id = v.id;
+SELECT id, name, price, tags FROM a ORDER BY id;
+-- Of a query, and what its columns are.
+CREATE TEMP TABLE c AS SELECT id, name, price, at, 1 AS one, 'text' AS word, now() > '2000-01-01' AS flag, 1.5::float8 AS f, '{"a": 1}'::jsonb AS j FROM a;
+SELECT column_name, data_type, table_schema LIKE 'pg_temp%' AS own FROM information_schema.columns WHERE table_name = 'c' ORDER BY ordinal_position;
+SELECT table_type FROM information_schema.tables WHERE table_name = 'c';
+SELECT relkind, relpersistence, pg_table_is_visible(oid) FROM pg_class WHERE oid = 'c'::regclass;
+CREATE TEMP TABLE d AS SELECT id AS x, name AS y FROM a;
+SELECT * FROM d ORDER BY x;
+SELECT id AS e INTO TEMP e FROM a;
+SELECT count(*) FROM e;
+CREATE TEMP TABLE l (LIKE a);
+SELECT * FROM l;
+INSERT INTO l (id, name) VALUES (1, 'l') RETURNING id, name, price;
+-- Joins, subqueries, views.
+SELECT a.id, c.word FROM a JOIN c USING (id) WHERE a.id IN (SELECT x FROM d) ORDER BY 1;
+CREATE TEMP VIEW v AS SELECT id, name FROM a WHERE id > 1;
+CREATE OR REPLACE TEMP VIEW v AS SELECT id, name FROM a WHERE id > 2;
+SELECT * FROM v ORDER BY id;
+INSERT INTO a VALUES (20, 'late');
+SELECT * FROM v ORDER BY id;
+DROP TABLE v;
+DROP VIEW v;
+SELECT * FROM v;
+-- Transactions.
+BEGIN;
+INSERT INTO a VALUES (30, 'in');
+SAVEPOINT s;
+DELETE FROM a;
+CREATE TEMP TABLE inner_one (x int);
+INSERT INTO inner_one VALUES (1);
+SELECT count(*) FROM a;
+ROLLBACK TO s;
+SELECT count(*) FROM inner_one;
+ROLLBACK TO s;
+SELECT count(*) FROM a;
+ROLLBACK;
+SELECT count(*) FROM a;
+BEGIN;
+CREATE TEMP TABLE kept (x int) ON COMMIT PRESERVE ROWS;
+CREATE TEMP TABLE emptied (x int) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE dropped ON COMMIT DROP AS SELECT 1 AS x;
+INSERT INTO kept VALUES (1);
+INSERT INTO emptied VALUES (1), (2);
+SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM emptied), (SELECT count(*) FROM dropped);
+COMMIT;
+SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM emptied);
+SELECT count(*) FROM dropped;
+-- COPY, TRUNCATE, prepared statements.
+COPY kept FROM STDIN;
+7
+8
+\.
+COPY kept TO STDOUT;
+PREPARE p(int) AS INSERT INTO kept VALUES ($1) RETURNING x + 1 AS next;
+EXECUTE p(40);
+EXECUTE p(41);
+SELECT sum(x) FROM kept;
+TRUNCATE kept;
+SELECT sum(x) FROM kept;
+TRUNCATE TABLE emptied;
+INSERT INTO kept DEFAULT VALUES;
+SELECT * FROM kept;
+WITH w AS (SELECT 5 AS n) INSERT INTO kept SELECT n FROM w;
+SELECT * FROM kept ORDER BY x;
+DISCARD TEMP;
+SELECT * FROM kept;
