@@ -6,6 +6,7 @@ use querygate_metadata::load::{LoadError, Loaded, RowFile, permission_sets_from_
 use querygate_metadata::model::{Facts, FactsError, Location, PlacedRow, Snapshot};
 use querygate_metadata::{Diagnostic, Severity};
 use querygate_policy::CompiledPolicy;
+use querygate_policy::formula::with_return_types;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ impl Governance {
             }
             (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => return Err(errors),
         };
+        let snapshot = with_return_types(snapshot);
         let stored_sets = sets.iter().map(|set| (set.name.clone(), set.location.clone())).collect();
         let policies = Arc::new(CompiledPolicy::compile_with(Arc::clone(&snapshot), sets, extensions.clone()));
         Ok(Self { snapshot, row_files, rows, facts, policies, stored_sets })

@@ -185,8 +185,12 @@ fn every_refusal_has_the_error_of_its_kind() {
     ] {
         assert_eq!((code.name(), code.error().sqlstate()), (name, sqlstate));
     }
-    let refusal =
-        querygate_policy::write::Refusal { code: RefusalCode::DeleteRestricted, message: "still used".to_owned() };
+    let refusal = querygate_policy::write::Refusal {
+        code: RefusalCode::DeleteRestricted,
+        message: "still used".to_owned(),
+        vendor: None,
+        field: None,
+    };
     let error = Error::from(refusal);
     assert_eq!((error.code(), error.message()), (ErrorCode::ForeignKeyViolation, "still used"));
 }

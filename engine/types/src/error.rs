@@ -3,7 +3,8 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 use crate::ErrorCode;
-use crate::vendor::{FieldFault, Raised, VendorCode};
+use crate::vendor::{FieldFault, Raised, VendorCode, VendorWords};
+use serde_json::Value;
 use std::fmt;
 
 /// Result with the shared error.
@@ -29,6 +30,7 @@ struct Parts {
     position: Option<u32>,
     column: Option<usize>,
     vendor: Option<VendorCode>,
+    words: VendorWords,
     faults: Vec<FieldFault>,
     raised: Option<Raised>,
     row: Option<u64>,
@@ -79,6 +81,7 @@ impl Error {
                 position: None,
                 column: None,
                 vendor: None,
+                words: VendorWords::default(),
                 faults: Vec::new(),
                 raised: None,
                 row: None,
@@ -180,6 +183,20 @@ impl Error {
         self
     }
 
+    /// What ObjectStack says in place of the message. Doors that speak its interface say it, and no other.
+    #[must_use]
+    pub fn with_vendor_message(mut self, message: impl Into<String>) -> Self {
+        self.inner.words.message = Some(bounded(message));
+        self
+    }
+
+    /// A further member of ObjectStack's answer.
+    #[must_use]
+    pub fn with_vendor_fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.inner.words.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Everything that is wrong with fields, where the message says only the first or all of it in one line.
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<FieldFault>) -> Self {
@@ -278,6 +295,12 @@ impl Error {
     #[must_use]
     pub fn vendor_code(&self) -> Option<VendorCode> {
         self.inner.vendor
+    }
+
+    /// What ObjectStack says of it beside its code.
+    #[must_use]
+    pub fn vendor_words(&self) -> &VendorWords {
+        &self.inner.words
     }
 
     /// What is wrong with single fields.

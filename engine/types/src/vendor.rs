@@ -1,6 +1,8 @@
 //! ObjectStack's own words for what is wrong with a request: a closed list of codes with their HTTP statuses, and what is said
 //! of single fields. Knows no door.
 
+use serde_json::{Map, Value};
+
 /// A code of ObjectStack's REST interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "named as the codes are")]
@@ -143,6 +145,17 @@ pub struct FieldFault {
     pub message: String,
     /// The field's label, where the message says it.
     pub label: Option<String>,
+    /// Further members, for clients that make their own texts: what was demanded, of which value, which options there are.
+    pub facts: Map<String, Value>,
+}
+
+/// What ObjectStack says of an error beside its code, where the gate's own text is another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VendorWords {
+    /// Takes the place of the message. Names nothing that the caller may not see.
+    pub message: Option<String>,
+    /// Further members of the answer.
+    pub facts: Map<String, Value>,
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn of_faults(sent: &Sent<'_>) -> Option<&'static str> {
 /// Why a row of a batch ended otherwise.
 pub(crate) fn of_rows(sent: &Sent<'_>, theirs: &Value, ours: &Value) -> Option<&'static str> {
     let message = ours["errors"][0]["message"].as_str().unwrap_or("");
-    let is_dangling = message.contains("refers to a record that does not exist");
+    let is_dangling = message.contains(" record has id \"");
     match (theirs["success"] == true, ours["success"] == true) {
         (true, false) if row_code(ours) == Some("PERMISSION_DENIED") && is_bound_by_using(sent) => Some(BOUND_BY_USING),
         (true, false) if is_dangling => Some("a reference to a record that the writer does not see"),

@@ -6,6 +6,7 @@ mod cell;
 mod compile;
 mod evaluate;
 mod functions;
+mod returns;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use crate::pattern::Pattern;
 pub use cell::Cell;
 pub(crate) use compile::{compile, compile_condition};
 use functions::Function;
+pub use returns::with_return_types;
 
 /// Why a formula has no value for a row. ObjectStack reads null there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

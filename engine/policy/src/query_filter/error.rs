@@ -1,7 +1,8 @@
 //! Why a filter is refused, with the vendor's codes.
 
-use querygate_types::vendor::VendorCode;
+use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode};
+use serde_json::Map;
 
 /// The vendor's code of a refused filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +20,17 @@ pub struct FilterError {
     pub code: FilterErrorCode,
     /// Names only what the filter named.
     pub message: String,
+    /// The name that is none of a stored field.
+    pub field: Option<String>,
 }
 
 impl FilterError {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self { code: FilterErrorCode::InvalidFilter, message: message.into() }
+        Self { code: FilterErrorCode::InvalidFilter, message: message.into(), field: None }
     }
 
-    pub(super) fn field(message: impl Into<String>) -> Self {
-        Self { code: FilterErrorCode::InvalidField, message: message.into() }
+    pub(super) fn field(name: &str, message: impl Into<String>) -> Self {
+        Self { code: FilterErrorCode::InvalidField, message: message.into(), field: Some(name.to_owned()) }
     }
 }
 
@@ -52,6 +55,15 @@ impl From<FilterError> for Error {
                 ErrorCode::InvalidParameterValue
             }
         };
-        Self::new(code, error.message).with_vendor_code(error.code.vendor())
+        let vendor = error.code.vendor();
+        let of_name = |field| FieldFault {
+            field,
+            code: vendor.name(),
+            message: error.message.clone(),
+            label: None,
+            facts: Map::new(),
+        };
+        let faults = error.field.map(of_name).into_iter().collect();
+        Self::new(code, error.message).with_vendor_code(vendor).with_faults(faults)
     }
 }

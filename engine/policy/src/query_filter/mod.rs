@@ -12,7 +12,7 @@ pub use error::{FilterError, FilterErrorCode};
 
 use crate::expression::{Provenance, compare, member, text_test};
 use crate::filter::{CompareOp, RowFilter, Test, TextKind};
-use crate::value::Scalar;
+use crate::value::{Scalar, coerce};
 use comparand::{Comparand, describe};
 use querygate_types::limits;
 use serde_json::{Map, Value};
@@ -109,8 +109,8 @@ impl Compiler<'_> {
 
     fn field(&self, name: &str, value: &Value) -> Result<RowFilter, FilterError> {
         let column = (self.column)(name).ok_or_else(|| match name.contains('.') {
-            true => FilterError::field(format!("'{name}' is a path; a filter names own fields only")),
-            false => FilterError::field(format!("there is no field '{name}'")),
+            true => FilterError::field(name, format!("'{name}' is a path; a filter names own fields only")),
+            false => FilterError::field(name, format!("there is no field '{name}'")),
         })?;
         let Value::Object(operators) = value else {
             return self.operator(name, column, "$eq", value);
@@ -167,7 +167,7 @@ impl Compiler<'_> {
         if let Some(reference) = field_reference(value) {
             return self.compare_columns(name, kind, op, reference);
         }
-        match self.comparand(&format!("{name}.{operator}"), value)? {
+        match self.comparand(name, column, operator, value)? {
             Comparand::Null => match op {
                 CompareOp::Eq => Ok(is_null(name, false)),
                 CompareOp::Ne => Ok(is_null(name, true)),
@@ -188,7 +188,8 @@ impl Compiler<'_> {
     ) -> Result<RowFilter, FilterError> {
         let right = reference.get("$field").and_then(Value::as_str);
         let right = right.ok_or_else(|| FilterError::invalid(format!("$field of '{left}' takes a field name")))?;
-        let column = (self.column)(right).ok_or_else(|| FilterError::field(format!("there is no field '{right}'")))?;
+        let column =
+            (self.column)(right).ok_or_else(|| FilterError::field(right, format!("there is no field '{right}'")))?;
         if scalar(right, column, "$field")? != kind {
             return Err(FilterError::invalid(format!("'{left}' and '{right}' are of different types")));
         }
@@ -227,7 +228,7 @@ impl Compiler<'_> {
         let mut scalars = Vec::with_capacity(values.len());
         let mut tests = Vec::new();
         for (i, value) in values.iter().enumerate() {
-            match self.comparand(&format!("{name}.{operator}[{i}]"), value)? {
+            match self.comparand(name, column, &format!("{operator}[{i}]"), value)? {
                 Comparand::Null => {
                     return Err(FilterError::invalid(format!("{name}.{operator}[{i}] is null; use $null")));
                 }
@@ -266,13 +267,12 @@ impl Compiler<'_> {
             return Err(FilterError::invalid(format!("{operator} does not apply to '{name}' of type {declared}")));
         }
         if column.kind() == ColumnKind::Computed {
-            return Err(FilterError::field(format!("'{name}' is computed and cannot be filtered")));
+            return Err(FilterError::field(name, format!("'{name}' is computed and cannot be filtered")));
         }
         if column.kind() == ColumnKind::ReadFromText {
             return Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")));
         }
-        let Comparand::Scalar(Scalar::Text(pattern), from) = self.comparand(&format!("{name}.{operator}"), value)?
-        else {
+        let Comparand::Scalar(Scalar::Text(pattern), from) = self.comparand(name, column, operator, value)? else {
             return Err(FilterError::invalid(format!(
                 "{operator} on '{name}' takes a string, not {}",
                 describe(value)
@@ -284,8 +284,21 @@ impl Compiler<'_> {
         Ok(text_test(name, column.kind(), kind, &pattern, &from, negated))
     }
 
-    fn comparand(&self, slot: &str, value: &Value) -> Result<Comparand, FilterError> {
-        comparand::read(slot, value, self.context)
+    /// # Errors
+    /// It is no comparand; a text is none of a day, which would find nothing on every row.
+    fn comparand(&self, name: &str, column: Column, slot: &str, value: &Value) -> Result<Comparand, FilterError> {
+        let read = comparand::read(&format!("{name}.{slot}"), value, self.context)?;
+        match &read {
+            Comparand::Scalar(scalar @ Scalar::Text(text), _)
+                if column.kind() == ColumnKind::Date && coerce(scalar, ColumnKind::Date).is_none() =>
+            {
+                Err(FilterError::invalid(format!(
+                    "filter on '{name}' compares a declared date field against \"{text}\" at where.{name}.{slot}, which is not \
+                     a date value: write a \"YYYY-MM-DD\" calendar day, or a relative-date placeholder"
+                )))
+            }
+            Comparand::Null | Comparand::Scalar(..) => Ok(read),
+        }
     }
 }
 
@@ -305,7 +318,7 @@ fn null_test(
     null_when: bool,
 ) -> Result<RowFilter, FilterError> {
     if column.kind() == ColumnKind::Computed {
-        return Err(FilterError::field(format!("'{name}' is computed and cannot be filtered")));
+        return Err(FilterError::field(name, format!("'{name}' is computed and cannot be filtered")));
     }
     let Value::Bool(flag) = value else {
         return Err(FilterError::invalid(format!(
@@ -333,7 +346,7 @@ fn scalar(name: &str, column: Column, operator: &str) -> Result<ColumnKind, Filt
         ColumnKind::ReadFromText => {
             Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")))
         }
-        ColumnKind::Computed => Err(FilterError::field(format!("'{name}' is computed and cannot be filtered"))),
+        ColumnKind::Computed => Err(FilterError::field(name, format!("'{name}' is computed and cannot be filtered"))),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn resolve(text: &str, context: &FilterContext) -> Result<(String, Pr
 }
 
 fn error(code: FilterErrorCode, token: &str, what: &str) -> FilterError {
-    FilterError { code, message: format!("filter token '{{{token}}}' {what}") }
+    FilterError { code, message: format!("filter token '{{{token}}}' {what}"), field: None }
 }
 
 fn day_text(day: NaiveDate) -> String {

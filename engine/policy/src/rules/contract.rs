@@ -334,6 +334,10 @@ fn boolean(field: &Field, value: &Value) -> Checked {
     flag.map(Value::Bool).ok_or_else(|| refuse(field, ViolationCode::InvalidBoolean, "must be true or false"))
 }
 
+fn options(field: &Field) -> Value {
+    field.options.iter().map(|option| Value::from(option.value.as_str())).collect()
+}
+
 fn allowed(field: &Field) -> String {
     field.options.iter().map(|option| option.value.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -346,7 +350,8 @@ fn option(field: &Field, value: &Value) -> Checked {
     }
     let allowed = allowed(field);
     let rest = format!("must be one of: {allowed}");
-    Err(refuse_with(field, ViolationCode::InvalidOption, &rest, [("allowed", json!(allowed))]))
+    let violation = refuse_with(field, ViolationCode::InvalidOption, &rest, [("allowed", json!(allowed))]);
+    Err(Box::new(violation.beside([("options", options(field))])))
 }
 
 fn reference(field: &Field, value: &Value) -> Checked {
@@ -377,7 +382,8 @@ fn list(field: &Field, value: &Value) -> Checked {
             let allowed = allowed(field);
             let message = format!("{}: \"{text}\" is not one of: {allowed}", field.label);
             let violation = Violation::of_field(field, ViolationCode::InvalidOption, message);
-            return Err(Box::new(violation.with([("allowed", json!(allowed))])));
+            let beside = [("value", json!(text)), ("options", options(field))];
+            return Err(Box::new(violation.with([("allowed", json!(allowed))]).beside(beside)));
         }
     }
     Ok(Value::Array(items))

@@ -380,6 +380,7 @@ fn record_violation(name: &str, code: ViolationCode, message: String) -> Violati
         message,
         severity: ValidationSeverity::Error,
         constraint: serde_json::Map::new(),
+        beside: serde_json::Map::new(),
         reads: vec![name.to_owned()],
         is_authored: false,
     }

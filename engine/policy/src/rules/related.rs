@@ -31,6 +31,7 @@ impl ReferenceCheck<'_> {
         let message = format!("{}: no {} record has id \"{id}\"", self.field.label, self.target);
         Violation::of_field(self.field, ViolationCode::ReferenceNotFound, message)
             .with([("target", json!(self.target))])
+            .beside([("value", self.value.clone())])
     }
 }
 
@@ -221,6 +222,7 @@ impl DeleteRule<'_> {
             message,
             severity: ValidationSeverity::Error,
             constraint: Map::new(),
+            beside: Map::new(),
             reads: Vec::new(),
             is_authored: false,
         }

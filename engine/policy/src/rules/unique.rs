@@ -42,6 +42,7 @@ impl UniqueCheck<'_> {
             code: ViolationCode::Unique,
             severity: ValidationSeverity::Error,
             constraint: Map::new(),
+            beside: Map::new(),
             reads: self.group.fields.clone(),
             is_authored: false,
         }

@@ -212,10 +212,12 @@ impl CompiledValidation {
     ) -> Option<Violation> {
         let to = written.assigned.get(field).filter(|value| !value.is_null())?;
         let to_text = state_text(to);
+        let mut beside = Map::new();
         let (code, constraint) = match written.scene.previous {
             // An empty text is no state to begin with.
             None => {
                 let initial = initial.filter(|states| !to_text.is_empty() && !states.contains(&to_text))?;
+                beside.insert("value".to_owned(), to.clone());
                 (ViolationCode::InvalidInitialState, json!({"allowed": initial.join(", ")}))
             }
             Some(previous) => {
@@ -227,7 +229,7 @@ impl CompiledValidation {
         };
         let label = object.field(field).map(|field| field.label.clone());
         let constraint = constraint.as_object().cloned().unwrap_or_default();
-        Some(Violation { label, constraint, ..self.found(Some(field), code) })
+        Some(Violation { label, constraint, beside, ..self.found(Some(field), code) })
     }
 
     fn found(&self, field: Option<&str>, code: ViolationCode) -> Violation {
@@ -239,6 +241,7 @@ impl CompiledValidation {
             message: self.message.clone(),
             severity: self.severity,
             constraint: Map::new(),
+            beside: Map::new(),
             reads: self.reads.clone(),
             is_authored: true,
         }

@@ -165,9 +165,11 @@ pub struct Violation {
     pub code: ViolationCode,
     pub message: String,
     pub severity: ValidationSeverity,
-    /// What was demanded, for clients that make their own texts. Not part of an [`Error`]: a state may be of a field that the
-    /// caller cannot read.
+    /// What was demanded, for clients that make their own texts. Told to those who read the fields that it was found by: a state may be
+    /// of a field that the caller cannot read.
     pub constraint: Map<String, Value>,
+    /// Members beside it: the caller's own value, the options that there are.
+    pub beside: Map<String, Value>,
     /// Fields of the record that it was found by.
     pub reads: Vec<String>,
     /// Whether the message stands in the metadata, written for those who are refused, and was not made here.
@@ -185,6 +187,7 @@ impl Violation {
             message,
             severity: ValidationSeverity::Error,
             constraint: Map::new(),
+            beside: Map::new(),
             reads: vec![field.name.clone()],
             is_authored: false,
         }
@@ -195,14 +198,27 @@ impl Violation {
         self
     }
 
-    /// As doors tell it.
+    pub(super) fn beside<const N: usize>(mut self, members: [(&str, Value); N]) -> Self {
+        self.beside.extend(members.map(|(key, value)| (key.to_owned(), value)));
+        self
+    }
+
+    /// As doors tell it. `reads`: whether the writer reads a field.
     #[must_use]
-    pub fn fault(&self) -> FieldFault {
+    pub fn fault(&self, reads: &dyn Fn(&str) -> bool) -> FieldFault {
+        let mut facts = Map::new();
+        if is_shown(self, reads) {
+            if !self.constraint.is_empty() {
+                facts.insert("constraint".to_owned(), self.constraint.clone().into());
+            }
+            facts.extend(self.beside.clone());
+        }
         FieldFault {
             field: self.field_name().to_owned(),
             code: self.code.name(),
             message: self.message.clone(),
             label: self.label.clone(),
+            facts,
         }
     }
 
@@ -216,7 +232,7 @@ impl Violation {
 impl From<Violation> for Error {
     /// The constraint's name and the column are the violation's `rule` and `field`, which the error does not repeat.
     fn from(violation: Violation) -> Self {
-        let (fault, vendor) = (violation.fault(), violation.code.vendor());
+        let (fault, vendor) = (violation.fault(&|_| false), violation.code.vendor());
         Self::new(violation.code.error(), violation.message).with_vendor_code(vendor).with_faults(vec![fault])
     }
 }
@@ -230,7 +246,8 @@ const OTHERS_BYTES_MAX: usize = 2_000;
 /// author's message. `None`: nothing is wrong.
 pub fn refusal(violations: &[Violation], relation: &str, reads: &dyn Fn(&str) -> bool) -> Option<Error> {
     let (first, others) = violations.split_first()?;
-    let faults = violations.iter().filter(|violation| is_shown(violation, reads)).map(Violation::fault).collect();
+    let shown = violations.iter().filter(|violation| is_shown(violation, reads));
+    let faults = shown.map(|violation| violation.fault(reads)).collect();
     let error = Error::new(first.code.error(), told(first, relation, reads));
     let error = error.with_vendor_code(first.code.vendor()).with_faults(faults);
     let error = match first.code.error() {

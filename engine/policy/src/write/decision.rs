@@ -2,6 +2,7 @@
 
 use super::{
     Refusal, RefusalCode, Row, Stamp, WriteDenial, WriteOperation, foreign_owner, is_own_mask, locked_fields, own_mask,
+    unknown_field,
 };
 use crate::decision::LayerVerdict;
 use crate::filter::{FilterValue, RowFilter};
@@ -156,9 +157,11 @@ impl WriteDecision {
         let refused = match denial {
             WriteDenial::UnknownObject | WriteDenial::ApiDisabled => {
                 Error::new(ErrorCode::UndefinedTable, format!("object \"{}\" does not exist", self.object))
+                    .with_vendor_message(format!("Object '{}' is not registered", self.object))
             }
             WriteDenial::RequiredPermissions | WriteDenial::NoGrant | WriteDenial::Managed => {
-                Error::new(ErrorCode::InsufficientPrivilege, format!("permission denied for \"{}\"", self.object))
+                let told = Error::from(denial.refusal(&self.object, self.operation));
+                told.with_message(format!("permission denied for \"{}\"", self.object))
             }
             WriteDenial::ApiMethod
             | WriteDenial::Barrier(
@@ -249,13 +252,17 @@ impl WritePermit {
     /// # Errors
     /// The refusal of the payload.
     pub fn admit(&self, before: Option<&Row>, payload: &Row) -> std::result::Result<(), Refusal> {
-        let mut locked = Vec::new();
+        let (mut locked, mut masked) = (Vec::new(), Vec::new());
         for (name, value) in payload {
             if self.assignment(name) == Some(Assignment::Locked) {
                 locked.push(name.as_str());
             } else if self.decision.masks.get(name).is_some_and(|mask| is_own_mask(mask, value)) {
-                return Err(own_mask());
+                masked.push(name.as_str());
             }
+        }
+        let is_update = before.is_some();
+        if !masked.is_empty() {
+            return Err(own_mask(&self.decision.object, &masked, is_update));
         }
         if !locked.is_empty() {
             return Err(locked_fields(&self.decision.object, &locked));
@@ -264,7 +271,7 @@ impl WritePermit {
             && let Some(given) = payload.get(field)
             && !self.keeps_owner(before.map(|before| before.get(field).unwrap_or(&Value::Null)), given, me.as_ref())
         {
-            return Err(foreign_owner(&self.decision.object, field));
+            return Err(foreign_owner(&self.decision.object, field, is_update));
         }
         for name in payload.keys() {
             let code = match self.assignment(name) {
@@ -272,8 +279,7 @@ impl WritePermit {
                 Some(Assignment::Computed) => RefusalCode::ComputedField,
                 None => RefusalCode::InvalidField,
             };
-            let message = format!("'{name}' is not a writable field of '{}'", self.decision.object);
-            return Err(Refusal::new(code, message));
+            return Err(unknown_field(code, name, &self.decision.object));
         }
         Ok(())
     }

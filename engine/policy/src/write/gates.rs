@@ -66,7 +66,7 @@ impl<'a> Evaluator<'a> {
         {
             return Ok(());
         }
-        Err(Refusal::new(RefusalCode::Forbidden, "you do not have access to change or delete this record"))
+        Err(Refusal::others_record())
     }
 
     /// Rule 3: the policies that bound the operation (its own, else the select ones) pass the row, the row is readable,
@@ -120,7 +120,7 @@ impl<'a> Evaluator<'a> {
         if self.stored_bound(object, operation, rights).into_filter().evaluate(after, rows)? {
             return Ok(());
         }
-        Err(Refusal::denied("you are not allowed to save this record with the values you entered"))
+        Err(Refusal::outside())
     }
 
     /// Rule 6: at every step up the chain the master passes the edit bit, its own gate and its own policies. What a master

@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
         image: &Row,
         rows: &dyn RowLookup,
     ) -> Result<(), Refusal> {
-        self.payload_fields(object, payload)?;
+        self.payload_fields(object, payload, false)?;
         self.owner_guard(object, rights, None, payload)?;
         let after = self.complete_insert(object, image);
         self.inside_wall(object, &after, rows)?;
@@ -97,7 +97,7 @@ impl<'a> Evaluator<'a> {
         patch: &Row,
         rows: &dyn RowLookup,
     ) -> Result<(), Refusal> {
-        self.payload_fields(object, patch)?;
+        self.payload_fields(object, patch, true)?;
         self.owner_guard(object, rights, Some(before), patch)?;
         self.inside_wall(object, before, rows)?;
         self.stored_row(object, rights, RowOperation::Update, before, rows)?;
@@ -110,15 +110,18 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Every field named may be edited, computed ones too, and is not given its own mask. What is no field comes later.
-    fn payload_fields(&self, object: &Object, payload: &Row) -> Result<(), Refusal> {
-        let mut locked = Vec::new();
+    fn payload_fields(&self, object: &Object, payload: &Row, is_update: bool) -> Result<(), Refusal> {
+        let (mut locked, mut masked) = (Vec::new(), Vec::new());
         for (name, value) in payload {
             let Some(field) = object.field(name) else { continue };
             if !self.field_rights(object, field).1 {
                 locked.push(name.as_str());
             } else if self.mask(field).is_some_and(|mask| is_own_mask(&mask, value)) {
-                return Err(own_mask());
+                masked.push(name.as_str());
             }
+        }
+        if !masked.is_empty() {
+            return Err(own_mask(&object.name, &masked, is_update));
         }
         if locked.is_empty() { Ok(()) } else { Err(locked_fields(&object.name, &locked)) }
     }
@@ -131,7 +134,10 @@ impl<'a> Evaluator<'a> {
             Some(before) => before.get(&field.name).unwrap_or(&Value::Null) == owner,
             None => owner.is_null() || self.is_me(field, owner),
         };
-        if unchanged || rights.transfer { Ok(()) } else { Err(foreign_owner(&object.name, &field.name)) }
+        if unchanged || rights.transfer {
+            return Ok(());
+        }
+        Err(foreign_owner(&object.name, &field.name, before.is_some()))
     }
 
     /// Whether a value of a field is the principal's id, as its column holds it.
@@ -153,17 +159,31 @@ fn is_own_mask(mask: &Mask, value: &Value) -> bool {
     }
 }
 
-fn own_mask() -> Refusal {
-    Refusal::new(RefusalCode::ValidationError, "masked value write refused")
+fn own_mask(object: &str, masked: &[&str], is_update: bool) -> Refusal {
+    let names = masked.join(", ");
+    let action = if is_update { "update" } else { "insert" };
+    Refusal::new(RefusalCode::ValidationError, "masked value write refused").says(format!(
+        "[Security] Masked value write refused: {action} on '{object}' supplies masked placeholder values for [{names}]. \
+         These look like a round-trip of a partially masked read (field.maskingRule); writing them back would replace \
+         the stored values with their masks. Resubmit the real values, or omit these fields from the write."
+    ))
 }
 
 fn locked_fields(object: &str, locked: &[&str]) -> Refusal {
     let names = locked.join(", ");
-    Refusal::denied(format!("field write denied: not permitted to edit [{names}] on '{object}'"))
+    let text = format!("not permitted to edit [{names}] on '{object}'");
+    Refusal::denied(format!("field write denied: {text}")).says(format!("[Security] Field write denied: {text}"))
 }
 
-fn foreign_owner(object: &str, field: &str) -> Refusal {
-    Refusal::denied(format!("'{field}' on '{object}' is system-managed"))
+fn foreign_owner(object: &str, field: &str, is_update: bool) -> Refusal {
+    let text = format!("'{field}' on '{object}' is system-managed");
+    let change = match is_update {
+        true => "changing record ownership on update",
+        false => "creating a record owned by another user",
+    };
+    Refusal::denied(text.clone()).says(format!(
+        "[Security] Access denied: {text} — {change} requires the transfer grant (allowTransfer or modifyAllRecords)"
+    ))
 }
 
 /// Every field named exists and is stored. Asked last: who may not write hears that first.
@@ -174,7 +194,12 @@ fn known_fields(object: &Object, payload: &Row) -> Result<(), Refusal> {
             Some(field) if !field.field_type.stored() => (RefusalCode::ComputedField, &object.name),
             Some(_) | None => (RefusalCode::InvalidField, &object.name),
         };
-        return Err(Refusal::new(code, format!("'{name}' is not a writable field of '{object}'")));
+        return Err(unknown_field(code, name, object));
     }
     Ok(())
+}
+
+fn unknown_field(code: RefusalCode, name: &str, object: &str) -> Refusal {
+    let refusal = Refusal::new(code, format!("'{name}' is not a writable field of '{object}'"));
+    Refusal { field: Some(name.to_owned()), ..refusal.says(format!("Unknown field '{name}' on object '{object}'")) }
 }

@@ -106,30 +106,67 @@ impl RefusalCode {
     }
 }
 
-/// A refused write. The text names no policy, no hidden field and no value.
+/// A refused write. The texts name no policy, no hidden field and no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: RefusalCode,
     pub message: String,
+    /// As ObjectStack says it, where that is another text.
+    pub vendor: Option<String>,
+    /// The name that is no field to be written.
+    pub field: Option<String>,
 }
 
 impl Refusal {
     pub(super) fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), vendor: None, field: None }
+    }
+
+    pub(super) fn says(self, vendor: impl Into<String>) -> Self {
+        Self { vendor: Some(vendor.into()), ..self }
     }
 
     pub(super) fn denied(message: impl Into<String>) -> Self {
         Self::new(RefusalCode::PermissionDenied, message)
     }
 
-    pub(super) fn no_grant() -> Self {
+    /// Nothing that the principal holds allows it.
+    #[must_use]
+    pub fn no_grant() -> Self {
         Self::denied("you do not have permission to perform this action")
+            .says("You do not have permission to perform this action. Contact your administrator if you need access.")
+    }
+
+    /// The record is another's.
+    #[must_use]
+    pub fn others_record() -> Self {
+        Self::new(RefusalCode::Forbidden, "you do not have access to change or delete this record").says(
+            "You do not have access to change or delete this record. Contact the person who owns it, or your \
+             administrator, if you need to make changes.",
+        )
+    }
+
+    /// The rules do not let the principal store such a record.
+    #[must_use]
+    pub fn outside() -> Self {
+        Self::denied("you are not allowed to save this record with the values you entered").says(
+            "You are not allowed to save this record with the values you entered. Change them and try again, or \
+             contact your administrator if you need access.",
+        )
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code.error(), refusal.message).with_vendor_code(refusal.code.vendor())
+        let error = Self::new(refusal.code.error(), refusal.message).with_vendor_code(refusal.code.vendor());
+        let error = match refusal.vendor {
+            Some(text) => error.with_vendor_message(text),
+            None => error,
+        };
+        match refusal.field {
+            Some(field) => error.with_vendor_fact("field", field),
+            None => error,
+        }
     }
 }
 
@@ -169,7 +206,8 @@ impl WriteDenial {
             Self::ApiMethod => {
                 let method = operation.method();
                 let message = format!("'{object}' does not take '{method}' from clients (enable.apiMethods)");
-                Refusal::new(RefusalCode::ApiMethodNotAllowed, message)
+                let refusal = Refusal::new(RefusalCode::ApiMethodNotAllowed, message);
+                refusal.says(format!("API operation '{method}' is not allowed on object '{object}'"))
             }
             Self::Barrier(WriteBarrier::Platform) => {
                 Refusal::denied(format!("'{object}' belongs to the platform and is not written here"))

@@ -211,6 +211,8 @@ pub struct FieldDescription {
     pub is_required: bool,
     /// Whether a caller's value is dropped.
     pub is_readonly: bool,
+    /// Whether the platform fills it.
+    pub is_system: bool,
     /// The object whose keys its values are, by its name in metadata, whether or not the reader may see that object.
     pub references: Option<String>,
     /// Values and labels of a field with options.

@@ -28,7 +28,8 @@ pub(crate) fn visible<'a>(rights: &'a PrincipalRights, name: &str) -> Result<&'a
         Some(_) => Err(denied()),
         None => {
             let message = format!("object '{name}' is not registered");
-            Err(Error::new(ErrorCode::UndefinedTable, message).with_vendor_code(VendorCode::ObjectNotFound))
+            let error = Error::new(ErrorCode::UndefinedTable, message).with_vendor_code(VendorCode::ObjectNotFound);
+            Err(error.with_vendor_message(format!("Object '{name}' is not registered")))
         }
     }
 }
@@ -126,6 +127,7 @@ pub(super) fn describe_field(visible: &VisibleObject, field: &Field) -> FieldDes
         is_computed: field.field_type == FieldType::Formula,
         is_required: field.required,
         is_readonly: field.readonly,
+        is_system: field.system,
         references: field.reference.clone(),
         options: field.options.iter().map(|option| (option.value.clone(), option.label.clone())).collect(),
     }

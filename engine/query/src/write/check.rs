@@ -8,9 +8,8 @@ use crate::write::values::rows::Row;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::filter::{RowFilter, RowLookup, Test};
-use querygate_policy::write::WriteOperation;
-use querygate_types::vendor::VendorCode;
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_policy::write::{Refusal, WriteOperation};
+use querygate_types::{Error, Result};
 
 /// Rows that may be stored as they are imaged, or deleted. Nothing else can be applied.
 #[derive(Debug)]
@@ -77,7 +76,7 @@ impl Checked {
 pub(super) fn outside(targeted: &Targeted) -> Error {
     let shown = &targeted.intent().object().sql_name;
     let text = format!("new row violates row-level security policy for table \"{shown}\"");
-    Error::new(ErrorCode::InsufficientPrivilege, text).with_vendor_code(VendorCode::PermissionDenied)
+    Error::from(Refusal::outside()).with_message(text)
 }
 
 /// Whether a record passes a filter. What asks for other rows is left to the source, which judges the stored row.
@@ -88,7 +87,8 @@ pub(super) fn passes(filter: &RowFilter, record: &Row) -> Result<bool> {
     filter.evaluate(record, &NoRows)
 }
 
-struct NoRows;
+/// No other rows are asked for.
+pub(super) struct NoRows;
 
 impl RowLookup for NoRows {
     fn rows_where(&self, _object: &str, _column: &str, _value: &str) -> Result<Vec<Row>> {

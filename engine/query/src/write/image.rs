@@ -238,7 +238,9 @@ pub(super) fn record(
             if is_alone && matches!(passes(targeted.permit().check(), &outcome.record), Ok(false)) {
                 return Err(outside(targeted));
             }
-            return Err(refused(outcome.violations));
+            let decision = &targeted.intent().object().decision;
+            let reads = |name: &str| !decision.hidden_fields().contains(name) && !decision.masks().contains_key(name);
+            return Err(refused(outcome.violations, &reads));
         }
         refuse_roll_ups(&targeted.intent().object().object, &outcome.given)?;
         refuse_unstored(targeted.table(), &outcome.given)?;

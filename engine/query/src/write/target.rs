@@ -11,6 +11,7 @@ use super::follow::Following;
 use super::intent::{RowSource, WriteIntent, are_cells, unsupported};
 use super::native_statements::NativeStatements;
 use super::returning::{Returning, Wanted};
+use super::unique::duplicate;
 use crate::bind::statement::Bound;
 use crate::write::forms::conflict::Conflict;
 use crate::write::forms::merge::Merge;
@@ -22,7 +23,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::PrincipalCatalog;
 use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::FieldType;
-use querygate_policy::rules::{ObjectRules, Stamp, Violation, refusal};
+use querygate_policy::rules::{ObjectRules, Stamp, Violation, ViolationCode, refusal};
 use querygate_policy::write::{Assignment, WriteOperation, WritePermit};
 use querygate_policy::{Evaluator, RowFilter};
 use querygate_types::principal::Principal;
@@ -380,7 +381,12 @@ impl Targeted {
     pub(crate) fn refusal(&self, violations: &[Violation]) -> Option<Error> {
         let object = self.intent().object();
         let hidden = object.decision.hidden_fields();
-        refusal(violations, &object.sql_name, &|field| !hidden.contains(field))
+        let error = refusal(violations, &object.sql_name, &|field| !hidden.contains(field))?;
+        let first = violations.first().filter(|first| first.code == ViolationCode::Unique);
+        Some(match first {
+            Some(first) => duplicate(error, &object.object.name, first.field.as_deref(), hidden),
+            None => error,
+        })
     }
 
     pub(crate) fn readable(&self) -> &RowFilter {

@@ -11,7 +11,7 @@ use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::{ObjectRules, UniqueGroup, Violation};
 use querygate_types::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The places of fields that these records, each with the one before it, hold anew and that the source does not keep unique, with what
 /// is wrong where they are not.
@@ -68,4 +68,22 @@ pub(in crate::write) async fn is_unique(
     // The organization may be NULL, which is one organization, too; it comes last.
     let counts = |found: &Vec<ScalarValue>| found.first().is_some_and(|first| !first.is_null());
     Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
+}
+
+/// The error of a value that another record has, with what ObjectStack says of it. Which field it is, is told where the whole store keeps
+/// it unique.
+pub(in crate::write) fn duplicate(error: Error, object: &str, field: Option<&str>, hidden: &BTreeSet<String>) -> Error {
+    let field = field.filter(|field| !hidden.contains(*field));
+    let held = match field {
+        Some(field) => format!("a unique constraint on '{field}' already holds this value"),
+        None => "a unique constraint already holds these values".to_owned(),
+    };
+    let error = error.with_vendor_fact(
+        "developerMessage",
+        format!("Duplicate record refused on '{object}': {held}. No record was written."),
+    );
+    match field {
+        Some(field) => error.with_vendor_fact("field", field),
+        None => error,
+    }
 }

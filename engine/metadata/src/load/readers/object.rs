@@ -58,7 +58,7 @@ pub(in crate::load) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut L
         label: map.text("label").unwrap_or_else(|| name.clone()),
         plural_label: map.text("pluralLabel"),
         description: map.text("description"),
-        name_field: map.text("nameField"),
+        name_field: map.text("nameField").or_else(|| name_field(&fields)),
         fields,
         datasource: own_datasource.clone().unwrap_or_default(),
         external,
@@ -88,6 +88,17 @@ pub(in crate::load) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut L
     };
     warn_unenforced(&map);
     Some(ObjectDraft { object, name_at, own_datasource })
+}
+
+/// The field that names records where the object says none: `name`, `title`, else its first text.
+fn name_field(fields: &IndexMap<String, Field>) -> Option<String> {
+    let is_text = |field: &&Field| {
+        let is_shown = !field.hidden && !field.internal && !field.system && field.name != "id";
+        field.field_type == FieldType::Text && !field.multiple && is_shown
+    };
+    let named = |name: &str| fields.get(name).filter(is_text);
+    let first = || fields.values().find(is_text);
+    named("name").or_else(|| named("title")).or_else(first).map(|field| field.name.clone())
 }
 
 /// Owner rules and the tenant wall compare these columns with an id: a list or a computed value would not protect.

@@ -1,6 +1,7 @@
 //! What a delete takes along: dependents that go with their targets, and dependents that lose a reference. All of it is decided as the
 //! principal and before anything is changed; whatever forbids it has one text.
 
+use super::restriction::{referenced_still, restricted};
 use super::update_hooks::{UpdatedBy, UpdatedRows, are_unique, conclude_update, prepare_update};
 use super::{DEPTH_MAX, RelatedTable, place, referenced, retire};
 use crate::write::check::passes;
@@ -22,7 +23,6 @@ use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::{Attempt, ReadonlyMode};
 use querygate_policy::write::{DependentAction, WriteDecision, WriteOperation, WritePermit, events_of};
-use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashSet};
@@ -64,13 +64,6 @@ struct Search<'a> {
     taken: Taken,
     rows: usize,
     bytes: usize,
-}
-
-/// What every delete is refused with that dependents forbid: that they restrict it, or that the principal may not do to them what it
-/// asks for.
-fn referenced_still() -> Error {
-    let text = "a row is still referenced by others";
-    Error::new(ErrorCode::ForeignKeyViolation, text).with_vendor_code(VendorCode::DeleteRestricted)
 }
 
 impl Taken {
@@ -271,6 +264,9 @@ impl Search<'_> {
                 }
                 self.bound(&found)?;
                 match &dependent.action {
+                    DependentAction::Restrict if depth == 0 => {
+                        return Err(restricted(self.targeted, child, &dependent.field, &found)?);
+                    }
                     DependentAction::Restrict => return Err(referenced_still()),
                     DependentAction::Delete(decision) => {
                         let permit = self.allowed(child, decision, &found).await?;

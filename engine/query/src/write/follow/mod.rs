@@ -6,6 +6,7 @@ mod cascade;
 mod gone;
 mod master;
 mod number;
+mod restriction;
 mod summary;
 mod total;
 mod update_hooks;

@@ -13,7 +13,7 @@ use querygate_metadata::model::{Field, FieldType, Object, ValueType};
 use querygate_policy::Evaluator;
 use querygate_policy::filter::RowFilter;
 use querygate_policy::rules::{Dropped, Violation};
-use querygate_policy::write::WriteOperation;
+use querygate_policy::write::{Refusal, WriteOperation};
 use querygate_query_api::requests::record_change::{RecordAction, RecordChange, key_parts, record_id};
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
@@ -361,9 +361,9 @@ pub(in crate::write) fn refuse_roll_ups(object: &Object, given: &Row) -> Result<
     Err(Error::new(ErrorCode::GeneratedAlways, text).with_vendor_code(VendorCode::InvalidField))
 }
 
-/// Everything that is wrong with a record, as one error.
-pub(in crate::write) fn refused(violations: Vec<Violation>) -> Error {
-    let faults: Vec<FieldFault> = violations.iter().map(Violation::fault).collect();
+/// Everything that is wrong with a record, as one error. `reads`: whether the writer reads a field.
+pub(in crate::write) fn refused(violations: Vec<Violation>, reads: &dyn Fn(&str) -> bool) -> Error {
+    let faults: Vec<FieldFault> = violations.iter().map(|violation| violation.fault(reads)).collect();
     let messages: Vec<&str> = violations.iter().map(|violation| violation.message.as_str()).collect();
     let Some(first) = violations.first() else { return Error::internal("a record was refused for nothing") };
     Error::new(first.code.error(), messages.join("; ")).with_vendor_code(first.code.vendor()).with_faults(faults)
@@ -376,8 +376,8 @@ pub(in crate::write) fn unfit(object: &Object, name: &str, own: &DataType, error
     }
     let label = object.field(name).map_or(name, |field| field.label.as_str()).to_owned();
     let message = format!("{label} is out of range");
-    let fault =
-        FieldFault { field: name.to_owned(), code: "invalid_number", message: message.clone(), label: Some(label) };
+    let (field, label, facts) = (name.to_owned(), Some(label), Row::new());
+    let fault = FieldFault { field, code: "invalid_number", message: message.clone(), label, facts };
     Error::new(ErrorCode::NumericOutOfRange, message)
         .with_vendor_code(VendorCode::ValidationFailed)
         .with_faults(vec![fault])
@@ -389,7 +389,7 @@ fn no_key(key: &Field) -> Error {
     let (field, label) = (key.name.clone(), Some(key.label.clone()));
     Error::new(ErrorCode::InvalidTextRepresentation, message.clone())
         .with_vendor_code(VendorCode::ValidationFailed)
-        .with_faults(vec![FieldFault { field, code: "invalid_type", message, label }])
+        .with_faults(vec![FieldFault { field, code: "invalid_type", message, label, facts: Row::new() }])
 }
 
 fn unsupported(what: &str) -> Error {
@@ -398,13 +398,11 @@ fn unsupported(what: &str) -> Error {
 }
 
 pub(in crate::write) fn denied() -> Error {
-    Error::new(ErrorCode::InsufficientPrivilege, "you do not have permission to perform this action")
-        .with_vendor_code(VendorCode::PermissionDenied)
+    Refusal::no_grant().into()
 }
 
 pub(in crate::write) fn forbidden() -> Error {
-    Error::new(ErrorCode::InsufficientPrivilege, "you do not have access to change or delete this record")
-        .with_vendor_code(VendorCode::Forbidden)
+    Refusal::others_record().into()
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl MadeRow {
 /// Whether two values are the same to a script, whose numbers are doubles.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Number(one), Value::Number(other)) => one == other || are_near(one.as_f64(), other.as_f64()),
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
         }
@@ -83,6 +83,12 @@ fn is_same(one: &Value, other: &Value) -> bool {
             _,
         ) => one == other,
     }
+}
+
+/// Whether two doubles differ by no more than the last bit, which the reading and printing of a script's engine does not always keep.
+fn are_near(one: Option<f64>, other: Option<f64>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one == other };
+    one == other || (one - other).abs() <= f64::EPSILON * one.abs().max(other.abs())
 }
 
 /// About what a value takes in memory.
@@ -126,6 +132,16 @@ pub(crate) fn shown_payload(targeted: &Targeted, payload: &Row) -> Row {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn doubles_that_come_back_with_another_last_bit_are_the_same() {
+        for number in [0.1_f64 + 0.2, 19.59, 1e21 / 7.0, -123_456.789, 5e-300] {
+            let next = f64::from_bits(number.to_bits() + 1);
+            assert!(is_same(&json!(number), &json!(next)), "{number:e}");
+            assert!(!is_same(&json!(number), &json!(number * 1.000_000_1)), "{number:e}");
+        }
+        assert!(!is_same(&json!(1), &json!(2)) && is_same(&json!(1), &json!(1.0)));
+    }
 
     fn row(value: Value) -> Row {
         value.as_object().unwrap().clone()

@@ -18,6 +18,7 @@ use querygate_policy::write::Assignment;
 use querygate_types::principal::Principal;
 use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
+use serde_json::{Map, json};
 use std::collections::{HashMap, HashSet};
 
 /// The object of users: the gate knows its own, whether or not there is a table of them.
@@ -70,11 +71,16 @@ struct Referring<'a> {
 impl Referring<'_> {
     fn absent(&self, value: Option<&ScalarValue>, is_nowhere: bool) -> Absent {
         let text = format!("column \"{}\" refers to a record that does not exist", self.name);
-        let message = absent_record(self.label, self.target, value);
+        let shown = value.map(ToString::to_string).filter(|id| id.chars().count() <= SHOWN_ID_MAX);
+        let message = absent_record(self.label, self.target, shown.as_deref());
         let (field, label) = (self.name.to_owned(), Some(self.label.to_owned()));
-        let fault = FieldFault { field, code: "reference_not_found", message, label };
+        let mut facts = Map::new();
+        facts.insert("constraint".to_owned(), json!({"target": self.target}));
+        facts.extend(shown.map(|id| ("value".to_owned(), id.into())));
+        let fault = FieldFault { field, code: "reference_not_found", message: message.clone(), label, facts };
         let error = Error::new(ErrorCode::ForeignKeyViolation, text)
             .with_vendor_code(VendorCode::ValidationFailed)
+            .with_vendor_message(message)
             .with_faults(vec![fault]);
         Absent { error, is_nowhere }
     }
@@ -214,9 +220,8 @@ fn is_no_key(value: &ScalarValue, key: &Field) -> bool {
 }
 
 /// As ObjectStack says it. The value is one that the writer gave, or read.
-fn absent_record(label: &str, target: &str, value: Option<&ScalarValue>) -> String {
-    let short = |text: &String| text.chars().count() <= SHOWN_ID_MAX;
-    match value.map(ToString::to_string).filter(short) {
+fn absent_record(label: &str, target: &str, id: Option<&str>) -> String {
+    match id {
         Some(id) => format!("{label}: no {target} record has id \"{id}\""),
         None => format!("{label}: no {target} record has this id"),
     }
