@@ -14,6 +14,8 @@ mod body_returns;
 mod bounds;
 #[path = "rest/clocks.rs"]
 mod clocks;
+#[path = "rest/forms.rs"]
+mod forms;
 #[path = "rest/guide.rs"]
 mod guide;
 #[path = "rest/imports.rs"]

@@ -1,13 +1,15 @@
 //! What the interface says of itself: discovery, health, readiness, and the answers to paths that are none.
 
-use crate::answer::{json as json_answer, ok, wrapped};
-use crate::call::Call;
+use crate::answer::{JSON, json as json_answer, ok, wrapped};
 use crate::code::Code;
+use crate::metadata::i18n;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
-use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -39,7 +41,7 @@ fn described(site: &Site) -> Value {
         "environment": "production",
         "routes": {"data": "/api/v1/data", "metadata": "/api/v1/meta", "auth": "/api/v1/auth", "analytics": "/api/v1/analytics",
             "packages": "/api/v1/packages", "i18n": "/api/v1/i18n"},
-        "locale": {"default": "en", "supported": ["en"], "timezone": "UTC"},
+        "locale": {"default": "en", "supported": i18n::codes(site), "timezone": "UTC"},
         "services": services,
         "capabilities": {
             "comments": enabled(false), "automation": enabled(false), "cron": enabled(false), "search": enabled(true),
@@ -78,21 +80,43 @@ pub(crate) async fn ready(State(site): Shared) -> Response {
     Refusal::new(Code::ServiceUnavailable, "No source answers yet.").into_answer(Envelope::Wrapped)
 }
 
-pub(crate) async fn no_such_path(call: Call) -> Response {
-    let body = json!({"success": false, "error": {
-        "code": Code::EndpointNotFound.name(),
-        "message": format!("No route for {} {}", call.method, call.path),
-        "httpStatus": 404,
-        "details": {"method": call.method.as_str(), "path": call.path},
-    }});
+pub(crate) async fn no_such_path() -> Response {
+    let body = json!({"success": false, "error": {"code": Code::EndpointNotFound.name(), "message": "Not found"}});
     json_answer(StatusCode::NOT_FOUND, &body)
 }
 
-pub(crate) async fn wrong_method(call: Call) -> Response {
+/// Marks that no route took the method: which do is in the answer's header, once the table of routes has written it.
+#[derive(Clone, Copy)]
+struct WrongMethod;
+
+pub(crate) async fn wrong_method() -> Response {
+    let mut answer = StatusCode::METHOD_NOT_ALLOWED.into_response();
+    answer.extensions_mut().insert(WrongMethod);
+    answer
+}
+
+/// Tells in the answer to a method that a path does not take which ones it takes.
+pub(crate) async fn methods_told(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answer = next.run(request).await;
+    if answer.extensions().get::<WrongMethod>().is_none() { answer } else { with_methods(&method, &path, answer) }
+}
+
+fn with_methods(method: &Method, path: &str, answer: Response) -> Response {
+    let given = answer.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or_default();
+    let mut allowed: Vec<&str> = given.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    allowed.sort_unstable();
+    let shown = allowed.join(", ");
     let body = json!({"success": false, "error": {
         "code": Code::MethodNotAllowed.name(),
-        "message": format!("{} is not supported for {}.", call.method, call.path),
-        "details": {"method": call.method.as_str(), "path": call.path},
+        "message": format!("{method} is not supported for {path}. Allowed: {shown}."),
+        "details": {"method": method.as_str(), "path": path, "allowed": allowed},
     }});
-    json_answer(StatusCode::METHOD_NOT_ALLOWED, &body)
+    let (mut parts, _) = answer.into_parts();
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if let Ok(shown) = HeaderValue::from_str(&shown) {
+        parts.headers.insert(header::ALLOW, shown);
+    }
+    Response::from_parts(parts, Body::from(body.to_string()))
 }

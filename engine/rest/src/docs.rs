@@ -2,7 +2,7 @@
 //! `GET /docs/live`: one that shows an answer that is kept up to date.
 
 use crate::answer::text;
-use crate::call::{Call, Named};
+use crate::call::Named;
 use crate::discovery::no_such_path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -69,8 +69,8 @@ pub(crate) async fn page() -> Response {
 }
 
 /// A file of the page. Every browser reads gzip.
-pub(crate) async fn file(Named(name): Named<String>, call: Call) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else { return no_such_path(call).await };
+pub(crate) async fn file(Named(name): Named<String>) -> Response {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else { return no_such_path().await };
     let mut answer = asset.bytes.into_response();
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));

@@ -27,7 +27,7 @@ pub fn body(bytes: &[u8]) -> Result<bool, String> {
 /// # Errors
 /// As [`body`]: what parameters ask is what a body asks with the same words.
 pub fn parameters(query: &[u8]) -> Result<bool, String> {
-    let asked = Parameters::read(query).and_then(|parameters| of_parameters(OBJECT, &parameters));
+    let asked = Parameters::read(query).and_then(|parameters| of_parameters(OBJECT, &parameters, &|_| true));
     match asked {
         Ok(ask) => again(&ask).map(|()| true),
         Err(refusal) => refused(refusal),

@@ -28,6 +28,7 @@ mod refusal;
 mod routes;
 mod site;
 mod texts;
+mod unread;
 mod values;
 mod verdict;
 mod work;

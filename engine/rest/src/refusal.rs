@@ -18,9 +18,11 @@ pub(crate) enum Envelope {
     Flat,
     /// `{success, data}`, `{success: false, error: {code, message}}`: what the vendor's dispatcher serves.
     Wrapped,
+    /// As `Wrapped`, without the status: verdicts.
+    Unnumbered,
     /// `{error: {code, message}}`: parameters that a route does not know.
     Nested,
-    /// `{message, code}`: logins, datasets.
+    /// `{message, code}`: logins, datasets, services that are not installed.
     Message,
     /// `{code, error}`: sharing and approvals.
     Plain,
@@ -140,7 +142,8 @@ impl Refusal {
         let (code, message) = (self.code.name(), self.message);
         let is_method = matches!(self.code, Code::Vendor(VendorCode::ObjectApiMethodNotAllowed));
         let allow = is_method.then(|| methods_of(self.extra.get("allowed")));
-        let body = match self.envelope.unwrap_or(envelope) {
+        let envelope = self.envelope.unwrap_or(envelope);
+        let body = match envelope {
             Envelope::Flat => {
                 let mut body = Map::new();
                 body.insert("error".to_owned(), message.into());
@@ -150,16 +153,30 @@ impl Refusal {
                 body.extend(self.extra);
                 Value::Object(body)
             }
-            Envelope::Wrapped => {
+            Envelope::Wrapped | Envelope::Unnumbered => {
                 let mut error = Map::new();
                 error.insert("code".to_owned(), code.into());
                 error.insert("message".to_owned(), self.extra.get("message").cloned().unwrap_or(message.into()));
-                error.insert("httpStatus".to_owned(), self.status.as_u16().into());
-                error.extend(self.extra.into_iter().filter(|(key, _)| key != "message"));
+                if envelope == Envelope::Wrapped {
+                    error.insert("httpStatus".to_owned(), self.status.as_u16().into());
+                }
+                for (key, value) in self.extra {
+                    match key.as_str() {
+                        "message" | "field" => {}
+                        "fields" => drop(error.insert("details".to_owned(), json!({"fields": value}))),
+                        _ => drop(error.insert(key, value)),
+                    }
+                }
                 json!({"success": false, "error": error})
             }
             Envelope::Nested => json!({"error": {"code": code, "message": message}}),
-            Envelope::Message => json!({"message": message, "code": code}),
+            Envelope::Message => {
+                let mut body = Map::new();
+                body.insert("message".to_owned(), message.into());
+                body.insert("code".to_owned(), code.into());
+                body.extend(self.extra.into_iter().filter(|(key, _)| key == "detail"));
+                Value::Object(body)
+            }
             Envelope::Plain => json!({"code": code, "error": message}),
         };
         let mut answer = (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
@@ -205,7 +222,9 @@ impl From<Error> for Refusal {
             return Self::new(code, "Internal server error");
         }
         tracing::debug!(%error, cause = error.cause(), code = code.name(), "a request was refused");
-        let mut refusal = Self::new(code, error.message());
+        let words = error.vendor_words();
+        let mut refusal = Self::new(code, words.message.as_deref().unwrap_or_else(|| error.message()));
+        refusal.extra.extend(words.facts.clone());
         if code == Code::TooManyRequests {
             refusal = refusal.retry_after(SOON);
         }
@@ -220,18 +239,20 @@ impl From<Error> for Refusal {
             .iter()
             .map(|fault| {
                 let mut told = json!({"field": fault.field, "code": fault.code, "message": fault.message});
-                if let (Some(told), Some(label)) = (told.as_object_mut(), &fault.label) {
-                    told.insert("label".to_owned(), label.as_str().into());
+                if let Some(told) = told.as_object_mut() {
+                    told.extend(fault.label.iter().map(|label| ("label".to_owned(), label.as_str().into())));
+                    told.extend(fault.facts.clone());
                 }
                 told
             })
             .collect();
         match (code, faults.first()) {
             (_, None) => refusal,
-            // One name that is not there stands by itself.
-            (Code::Vendor(VendorCode::InvalidField | VendorCode::InvalidSort), Some(first)) => {
+            // One name that is not there stands by itself; that of an order in the text only.
+            (Code::Vendor(VendorCode::InvalidField), Some(first)) => {
                 refusal.with("field", first.get("field").cloned().unwrap_or_default())
             }
+            (Code::Vendor(VendorCode::InvalidSort), Some(_)) => refusal,
             // Which fields hold the values is not said.
             (Code::Vendor(VendorCode::UniqueViolation), Some(_)) => refusal,
             (_, Some(_)) => refusal.with("fields", faults),

@@ -1,13 +1,13 @@
 //! The table of routes, and the headers of every answer.
 
 use crate::answer::as_long_as;
-use crate::call::{Call, RequestId};
+use crate::call::{Call, Named, RequestId};
 use crate::callers::{Sender, over};
 use crate::code::Code;
 use crate::metadata::{i18n, items, packages};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
-use crate::{analytics, auth, data, discovery, docs, openapi, realtime, verdict};
+use crate::{analytics, auth, data, discovery, docs, openapi, realtime, unread, verdict};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -19,31 +19,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
-/// Services of the vendor's that this gate has not: the path, the open ones last.
-const MISSING: [(&str, &str); 23] = [
-    ("/automation", "automation"),
-    ("/notifications", "notifications"),
-    ("/reports", "reports"),
-    ("/approvals", "approvals"),
-    ("/sharing", "sharing rules over REST"),
-    ("/share-links", "share links"),
-    ("/share-links/{token}", "share links"),
-    ("/ai", "AI service"),
-    ("/mcp", "MCP service"),
-    ("/ui", "service for views"),
-    ("/email", "e-mail"),
-    ("/datasources", "datasources over REST"),
-    ("/actions", "actions"),
-    ("/jobs", "jobs"),
-    ("/webhooks", "webhooks"),
-    ("/files", "files"),
-    ("/feeds", "feeds"),
-    ("/activities", "activities"),
-    ("/meta/_drafts", "drafts of metadata"),
-    ("/meta/_migrate-stored", "drafts of metadata"),
-    ("/meta/diagnostics", "diagnostics of metadata over REST; `querygate check` has them"),
-    ("/security/my-delegable-scope", "delegated administration"),
-    ("/security/suggested-bindings", "suggested bindings"),
+/// Services of the vendor's that this gate has not: the path, what is missing, and how the vendor's own would wrap its refusals.
+const MISSING: [(&str, &str, Envelope); 23] = [
+    ("/automation", "automation", Envelope::Wrapped),
+    ("/notifications", "notifications", Envelope::Wrapped),
+    ("/reports", "reports", Envelope::Message),
+    ("/approvals", "approvals", Envelope::Message),
+    ("/sharing", "sharing rules over REST", Envelope::Flat),
+    ("/share-links", "share links", Envelope::Flat),
+    ("/share-links/{token}", "share links", Envelope::Flat),
+    ("/ai", "AI service", Envelope::Wrapped),
+    ("/mcp", "MCP service", Envelope::Wrapped),
+    ("/ui", "service for views", Envelope::Flat),
+    ("/email", "e-mail", Envelope::Message),
+    ("/datasources", "datasources over REST", Envelope::Unnumbered),
+    ("/actions", "actions", Envelope::Wrapped),
+    ("/jobs", "jobs", Envelope::Wrapped),
+    ("/webhooks", "webhooks", Envelope::Wrapped),
+    ("/files", "files", Envelope::Wrapped),
+    ("/feeds", "feeds", Envelope::Wrapped),
+    ("/activities", "activities", Envelope::Wrapped),
+    ("/meta/_drafts", "drafts of metadata", Envelope::Flat),
+    ("/meta/_migrate-stored", "drafts of metadata", Envelope::Flat),
+    ("/meta/diagnostics", "diagnostics of metadata over REST; `querygate check` has them", Envelope::Flat),
+    ("/security/my-delegable-scope", "delegated administration", Envelope::Flat),
+    ("/security/suggested-bindings", "suggested bindings", Envelope::Flat),
 ];
 
 /// What users do with their own accounts at the vendor's: here the operator does.
@@ -71,7 +71,10 @@ const MISSING_OF_ITEMS: [&str; 10] =
 pub(crate) fn routes(site: Arc<Site>) -> Router {
     let entrance = middleware::from_fn_with_state(Arc::clone(&site), enter);
     let outermost = middleware::from_fn_with_state(Arc::clone(&site), around);
-    table().layer(entrance).layer(outermost).with_state(site)
+    let table = table().layer(entrance).layer(outermost).with_state(site);
+    // Which methods a path takes is known once the whole table has answered.
+    let methods = middleware::from_fn(discovery::methods_told);
+    Router::new().fallback_service(table).layer(methods).layer(middleware::from_fn(unread::taken_in))
 }
 
 /// Finds out who sent a request, and whether there were too many, before its route does anything.
@@ -188,7 +191,8 @@ fn metadata() -> Router<Arc<Site>> {
         .route("/i18n/labels/{object}/{locale}", get(i18n::labels))
         .route("/i18n/translations/{locale}", get(i18n::translations));
     MISSING_OF_ITEMS.iter().fold(routes, |routes, part| {
-        let what = lacking("history, references and layers of metadata over REST");
+        let envelope = if *part == "published" { Envelope::Nested } else { Envelope::Flat };
+        let what = lacking_within("history, references and layers of metadata over REST", envelope);
         routes.route(&format!("/meta/{{kind}}/{{name}}/{part}"), what)
     })
 }
@@ -200,38 +204,48 @@ fn missing() -> Router<Arc<Site>> {
         .route("/share-links/{token}/resolve", any(no_link));
     let none = none.route("/auth/two-factor/{step}", lacking("second factors"));
     let none = MISSING_OF_ACCOUNTS.iter().fold(none, |routes, (path, what)| routes.route(path, lacking(what)));
-    MISSING.iter().fold(none, |routes, (path, what)| {
-        let routes = routes.route(path, lacking(what));
+    MISSING.iter().fold(none, |routes, (path, what, envelope)| {
+        let routes = routes.route(path, lacking_within(what, *envelope));
         let is_leaf = ["/meta/", "/security/", "/share-links"].iter().any(|leaf| path.starts_with(leaf));
         if is_leaf {
             return routes;
         }
-        routes.route(&format!("{path}/{{*rest}}"), lacking(what))
+        routes.route(&format!("{path}/{{*rest}}"), lacking_within(what, *envelope))
     })
 }
 
 /// Open to all at the vendor: here there are none.
-async fn no_form() -> Response {
-    Refusal::new(Code::FormNotFound, "There is no such form.").into_answer(Envelope::Plain)
+async fn no_form(Named(slug): Named<String>) -> Response {
+    let message = format!("No public form configured at /forms/{slug}");
+    Refusal::new(Code::FormNotFound, message).into_answer(Envelope::Plain)
 }
 
 async fn no_link() -> Response {
-    Refusal::new(Code::InvalidLink, "This link is not valid.").into_answer(Envelope::Wrapped)
+    Refusal::new(Code::InvalidLink, "Share link is invalid, expired, or revoked").into_answer(Envelope::Unnumbered)
 }
 
 /// Metadata is files, which the operator changes.
 async fn not_served(State(site): Shared, call: Call) -> Response {
-    refused(&site, &call, "way to change metadata over REST: change its files")
+    refused(&site, &call, "way to change metadata over REST: change its files", Envelope::Flat)
 }
 
 fn lacking(what: &'static str) -> MethodRouter<Arc<Site>> {
-    any(move |State(site): Shared, call: Call| async move { refused(&site, &call, what) })
+    lacking_within(what, Envelope::Flat)
 }
 
-fn refused(site: &Site, call: &Call, what: &str) -> Response {
+fn lacking_within(what: &'static str, envelope: Envelope) -> MethodRouter<Arc<Site>> {
+    any(move |State(site): Shared, call: Call| async move { refused(&site, &call, what, envelope) })
+}
+
+fn refused(site: &Site, call: &Call, what: &str, envelope: Envelope) -> Response {
+    let (of_strangers, of_others) = match envelope {
+        Envelope::Wrapped | Envelope::Unnumbered => (envelope, envelope),
+        Envelope::Message | Envelope::Nested => (Envelope::Flat, envelope),
+        Envelope::Flat | Envelope::Plain => (Envelope::Flat, Envelope::Wrapped),
+    };
     match site.identify(call) {
-        Err(refusal) => refusal.into_answer(Envelope::Flat),
-        Ok(_) => Refusal::not_implemented(what).into_answer(Envelope::Wrapped),
+        Err(refusal) => refusal.into_answer(of_strangers),
+        Ok(_) => Refusal::not_implemented(what).into_answer(of_others),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
 use crate::work::Work;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use querygate_query_api::requests::platform::Inquiry;
 use querygate_query_api::requests::question::Question;
@@ -35,7 +35,19 @@ pub(crate) async fn explain(State(site): Shared, call: Call) -> Response {
         };
         site.verdict(&identity, given).await
     };
-    answer.await.unwrap_or_else(|refusal| refusal.into_answer(Envelope::Wrapped))
+    answer.await.unwrap_or_else(|refusal: Refusal| match refusal.status() {
+        StatusCode::UNAUTHORIZED => refusal.into_answer(Envelope::Flat),
+        _ => refusal.into_answer(Envelope::Unnumbered),
+    })
+}
+
+/// What is no request for a verdict, with what is wrong with it as a text of JSON, which is how ObjectStack tells it.
+fn wrong(fault: Value) -> Refusal {
+    let message = "Invalid explain request — expected { object: string, operation: \
+                   read|create|update|delete|transfer|restore|purge, userId?: string, recordId?: string, recordIds?: string[] \
+                   (max 200, exclusive with recordId) }.";
+    let details = serde_json::to_string_pretty(&[fault]).unwrap_or_default();
+    Refusal::new(VendorCode::ValidationFailed, message).with("details", details)
 }
 
 impl Site {
@@ -46,16 +58,28 @@ impl Site {
     ) -> Result<Response, Refusal> {
         let text = |key: &str| given.get(key).and_then(Value::as_str).map(str::to_owned);
         let Some(object) = text("object").filter(|object| !object.is_empty()) else {
-            return Err(Refusal::invalid("object", "required", "'object' is required"));
+            let message = "Invalid input: expected string, received undefined";
+            return Err(wrong(
+                json!({"expected": "string", "code": "invalid_type", "path": ["object"], "message": message}),
+            ));
         };
-        let operation = text("operation").unwrap_or_default();
+        let operation = match given.get("operation") {
+            None | Some(Value::Null) => "read".to_owned(),
+            Some(_) => text("operation").unwrap_or_default(),
+        };
         if !OPERATIONS.contains(&operation.as_str()) {
-            let message = format!("'operation' must be one of {}", OPERATIONS.join(", "));
-            return Err(Refusal::invalid("operation", "invalid_option", message));
+            let options: Vec<String> = OPERATIONS.iter().map(|name| format!("\"{name}\"")).collect();
+            let message = format!("Invalid option: expected one of {}", options.join("|"));
+            return Err(wrong(
+                json!({"code": "invalid_value", "values": OPERATIONS, "path": ["operation"], "message": message}),
+            ));
         }
         let is_other = |key: &&&str| given.get(**key).is_some_and(|given| !given.is_string() && !given.is_null());
         if let Some(key) = ["recordId", "userId"].iter().find(is_other) {
-            return Err(Refusal::invalid(key, "invalid_type", format!("'{key}' must be a string")));
+            let message = "Invalid input: expected string";
+            return Err(wrong(
+                json!({"expected": "string", "code": "invalid_type", "path": [key], "message": message}),
+            ));
         }
         let record = text("recordId").filter(|id| !id.is_empty());
         let inquiry = Inquiry { object, operation, user_id: text("userId") };

@@ -41,8 +41,12 @@ struct Faults(Vec<Value>);
 
 impl Faults {
     fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.add_as(field, "invalid_type", message);
+    }
+
+    fn add_as(&mut self, field: &str, code: &str, message: impl Into<String>) {
         if self.0.len() < FAULTS_MAX {
-            self.0.push(json!({"field": field, "code": "invalid_type", "message": message.into()}));
+            self.0.push(json!({"field": field, "code": code, "message": message.into()}));
         }
     }
 
@@ -109,7 +113,8 @@ impl Selection {
         let selection = Self::of(body, &mut faults);
         if !unknown.is_empty() {
             let hint = if unknown.contains(&"filters") { " Use `where`." } else { "" };
-            faults.add("(body)", format!("Unrecognized key(s): `{}`.{hint}", unknown.join("`, `")));
+            let message = format!("Unrecognized key(s) on this analytics query: `{}`.{hint}", unknown.join("`, `"));
+            faults.add_as("(body)", "unknown_field", message);
         }
         faults.end()?;
         Ok((cube, selection))

@@ -55,7 +55,9 @@ pub(crate) async fn query(State(site): Shared, call: Call) -> Response {
         let work = site.open(&identity.principal, &call).await?;
         let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
         let model = site.cube(&work, &cube).await?;
-        let (rows, fields, _) = run(&work, &model, &selection, false).await?;
+        let (rows, mut fields, _) = run(&work, &model, &selection, false).await?;
+        // What a column is called is said of datasets only.
+        fields.iter_mut().filter_map(Value::as_object_mut).for_each(|field| drop(field.shift_remove("label")));
         let fields = Value::Array(fields);
         Ok(text(
             StatusCode::OK,
@@ -89,13 +91,21 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
         let of_dimensions: Map<String, Value> = selection
             .dimensions
             .iter()
-            .filter_map(|name| Some((name.clone(), model.dimension(name).ok()?.field.into())))
+            .filter_map(|name| {
+                let dimension = model.dimension(name).ok().filter(|dimension| dimension.bucket.is_none())?;
+                Some((name.clone(), dimension.field.into()))
+            })
             .collect();
-        let of_dimensions = Value::Object(of_dimensions);
-        let body = format!(
-            "{{\"rows\":[{rows}],\"fields\":{fields},\"object\":{object},\"dimensionFields\":{of_dimensions},\
-             \"drillRawRows\":[{raw}]}}"
-        );
+        let mut body = format!("{{\"rows\":[{rows}],\"fields\":{fields}");
+        if !selection.dimensions.is_empty() {
+            body.push_str(&format!(",\"object\":{object}"));
+        }
+        // What a row stands for can be asked for by the values of its dimensions.
+        if !of_dimensions.is_empty() {
+            let of_dimensions = Value::Object(of_dimensions);
+            body.push_str(&format!(",\"dimensionFields\":{of_dimensions},\"drillRawRows\":[{raw}]"));
+        }
+        body.push('}');
         Ok(text(StatusCode::OK, JSON, body))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Message))

@@ -35,7 +35,7 @@ pub(super) struct Dimension {
     label: String,
     kind: &'static str,
     pub(super) field: String,
-    bucket: Option<Bucket>,
+    pub(super) bucket: Option<Bucket>,
 }
 
 /// What can be asked of one object.

@@ -33,7 +33,17 @@ pub(crate) async fn localization(call: Call) -> Response {
 pub(crate) async fn apps(State(site): Shared, call: Call) -> Response {
     let apps = match call.sender.known() {
         None => Vec::new(),
-        Some(identity) => site.platform.items(&identity.principal, "app").into_iter().map(|(_, app)| app).collect(),
+        Some(identity) => {
+            let apps = site.platform.items(&identity.principal, "app").into_iter();
+            // Whether an app is sound is said where metadata is read.
+            let plain = |(_, mut app): (String, Value)| {
+                if let Some(app) = app.as_object_mut() {
+                    app.shift_remove("_diagnostics");
+                }
+                app
+            };
+            apps.map(plain).collect()
+        }
     };
     ok(&json!({"apps": apps}))
 }

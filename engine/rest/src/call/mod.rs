@@ -71,7 +71,6 @@ impl RequestId {
 pub(crate) struct Call {
     pub(crate) id: Option<RequestId>,
     pub(crate) method: Method,
-    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: Option<Peer>,
     pub(crate) sender: Sender,
@@ -90,7 +89,6 @@ impl<S: Sync> FromRequest<S> for Call {
         Ok(Self {
             id: parts.extensions.get::<RequestId>().cloned(),
             method: parts.method,
-            path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             peer,
@@ -220,10 +218,15 @@ pub(crate) fn object_of(body: Option<Value>) -> Result<Map<String, Value>, Refus
     match body {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(object)) => Ok(object),
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(Refusal::invalid("_body", "invalid_type", "Invalid input: expected object"))
-        }
+        Some(Value::Bool(_)) => Err(no_object("boolean")),
+        Some(Value::Number(_)) => Err(no_object("number")),
+        Some(Value::String(_)) => Err(no_object("string")),
+        Some(Value::Array(_)) => Err(no_object("array")),
     }
+}
+
+fn no_object(kind: &str) -> Refusal {
+    Refusal::invalid("", "invalid_type", format!("Invalid input: expected object, received {kind}"))
 }
 
 /// Bytes that a body takes when it is read: two are enough for a value of its own.
@@ -327,7 +330,11 @@ impl Parameters {
         match values.count() {
             0 => Ok(first),
             more => {
-                let message = format!("The '{name}' query parameter was supplied {} times.", more + 1);
+                let message = format!(
+                    "The '{name}' query parameter was supplied {} times. Supply it at most once — this endpoint will not \
+                     choose between conflicting values. It was NOT applied as a list.",
+                    more + 1
+                );
                 Err(Refusal::new(Code::InvalidRequest, message))
             }
         }

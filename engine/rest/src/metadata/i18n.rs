@@ -14,11 +14,17 @@ use std::sync::Arc;
 /// Language of names that have no translation.
 const DEFAULT: &str = "en";
 
-pub(crate) async fn locales(State(site): Shared) -> Response {
+/// Languages that labels are in.
+pub(crate) fn codes(site: &Site) -> Vec<String> {
     let mut codes: Vec<String> = site.platform.declared("locale").into_iter().map(|(code, _)| code).collect();
     if !codes.iter().any(|code| code == DEFAULT) {
         codes.insert(0, DEFAULT.to_owned());
     }
+    codes
+}
+
+pub(crate) async fn locales(State(site): Shared) -> Response {
+    let codes = codes(&site);
     let told = codes.iter().map(|code| json!({"code": code, "label": code, "isDefault": code == DEFAULT}));
     wrapped(StatusCode::OK, &json!({"locales": told.collect::<Vec<_>>()}))
 }
@@ -53,6 +59,19 @@ fn answered(answer: Result<Value, Refusal>) -> Response {
 }
 
 impl Site {
+    /// An object's labels in the language that a client reads, else in that of the metadata. They name every field that the object has.
+    pub(crate) fn bundle(&self, call: &Call, object: &str) -> Option<Value> {
+        let wanted = call.header("accept-language").and_then(|given| given.split([',', ';']).next()).map(str::trim);
+        let bundles = self.platform.declared("locale");
+        let of = |code: &str| bundles.iter().find(|(own, _)| own.eq_ignore_ascii_case(code));
+        let found = wanted.and_then(of).or_else(|| of(DEFAULT));
+        let mut bundle = found.and_then(|(_, bundle)| bundle.get(object)).cloned();
+        if let (Some((code, _)), Some(bundle)) = (found, bundle.as_mut().and_then(Value::as_object_mut)) {
+            add_own(code, bundle);
+        }
+        bundle
+    }
+
     /// Translations of the objects that the principal may read. A stranger reads none.
     async fn translated(&self, call: &Call, locale: &str) -> Result<Map<String, Value>, Refusal> {
         let Some(identity) = call.sender.known() else { return Ok(Map::new()) };
@@ -64,6 +83,29 @@ impl Site {
             .iter()
             .filter_map(|object| Some((object.name.clone(), of(object, objects.get(&object.name)?))))
             .collect())
+    }
+}
+
+/// What the columns that the platform fills are called in Chinese, where metadata does not say it.
+const CHINESE: [(&str, &str); 7] = [
+    ("organization_id", "组织"),
+    ("created_at", "创建时间"),
+    ("created_by", "创建人"),
+    ("updated_at", "更新时间"),
+    ("updated_by", "更新人"),
+    ("owner_id", "所有者"),
+    ("owning_business_unit_id", "所属业务单元"),
+];
+
+/// Adds the platform's own labels to those of an object.
+fn add_own(code: &str, bundle: &mut Map<String, Value>) {
+    if !code.starts_with("zh") {
+        return;
+    }
+    let fields = bundle.entry("fields").or_insert_with(|| json!({}));
+    let Some(fields) = fields.as_object_mut() else { return };
+    for (name, label) in CHINESE {
+        fields.entry(name).or_insert_with(|| json!({"label": label}));
     }
 }
 

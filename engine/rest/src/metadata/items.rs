@@ -47,12 +47,20 @@ pub(crate) async fn items(State(site): Shared, Named(kind): Named<String>, call:
     let answer = || {
         let identity = site.identify(&call)?;
         let Some(kind) = site.kind(&kind) else {
-            let message = format!("Unknown metadata type '{kind}'");
+            let message = format!(
+                "[invalid_request] '{kind}' is not a metadata type. GET /api/v1/meta/types lists the types this deployment \
+                 carries."
+            );
             return Err(Refusal::new(Code::InvalidRequest, message));
         };
         let parameters = call.parameters()?;
         let package = parameters.one("package")?;
-        let items = site.platform.items(&identity.principal, kind).into_iter().map(|(_, item)| item);
+        let items = site.platform.items(&identity.principal, kind).into_iter().map(|(name, mut item)| {
+            if kind == "object" {
+                site.translate(&call, &name, &mut item);
+            }
+            item
+        });
         let of_package =
             |item: &Value| package.is_none_or(|id| item.get("_packageId").and_then(Value::as_str) == Some(id));
         let items: Vec<Value> = items.filter(of_package).collect();
@@ -64,7 +72,10 @@ pub(crate) async fn items(State(site): Shared, Named(kind): Named<String>, call:
 pub(crate) async fn item(State(site): Shared, Named((kind, name)): Named<(String, String)>, call: Call) -> Response {
     let answer = || {
         let identity = site.identify(&call)?;
-        let (kind, item) = site.item(&identity.principal, &kind, &name)?;
+        let (kind, mut item) = site.item(&identity.principal, &kind, &name)?;
+        if kind == "object" {
+            site.translate(&call, &name, &mut item);
+        }
         let sortability = (kind == "object").then(|| sortability(&item));
         let mut body = Map::new();
         body.insert("type".to_owned(), kind.into());
@@ -77,16 +88,54 @@ pub(crate) async fn item(State(site): Shared, Named((kind, name)): Named<(String
     flat(answer())
 }
 
+impl Site {
+    /// Puts the labels of the language that the client reads in place of an object's own, where there are some. Of fields that are not
+    /// in the item none is told.
+    fn translate(&self, call: &Call, name: &str, item: &mut Value) {
+        let bundle = self.bundle(call, name);
+        let (Some(bundle), Some(item)) = (&bundle, item.as_object_mut()) else { return };
+        relabel(item, bundle, &["label", "pluralLabel", "description"]);
+        let labels = bundle.get("fields").and_then(Value::as_object);
+        let fields = item.get_mut("fields").and_then(Value::as_object_mut);
+        for (name, field) in fields.into_iter().flatten() {
+            if let (Some(labels), Some(field)) = (labels.and_then(|labels| labels.get(name)), field.as_object_mut()) {
+                relabel(field, labels, &["label", "description"]);
+                relabel_options(field, labels);
+            }
+        }
+    }
+}
+
+fn relabel(item: &mut Map<String, Value>, labels: &Value, keys: &[&str]) {
+    for key in keys {
+        if let Some(label) = labels.get(*key).filter(|label| label.is_string()) {
+            item.insert((*key).to_owned(), label.clone());
+        }
+    }
+}
+
+fn relabel_options(field: &mut Map<String, Value>, labels: &Value) {
+    let options = field.get_mut("options").and_then(Value::as_array_mut).into_iter().flatten();
+    for option in options.filter_map(Value::as_object_mut) {
+        let value = option.get("value").and_then(Value::as_str);
+        let label = value.and_then(|value| labels.get("options")?.get(value)).filter(|label| label.is_string());
+        if let Some(label) = label.cloned() {
+            option.insert("label".to_owned(), label);
+        }
+    }
+}
+
 /// Which fields an order may name.
 fn sortability(item: &Value) -> Value {
     let fields = item.get("fields").and_then(Value::as_object);
     let sortable = |field: &Value| {
         let computed = field.get("type").and_then(Value::as_str) == Some("formula");
         let masked = field.get("masked").and_then(Value::as_bool) == Some(true);
-        json!({"sortable": !computed && !masked})
+        if computed { json!({"sortable": false, "reason": "virtual-type"}) } else { json!({"sortable": !masked}) }
     };
-    let fields: Map<String, Value> =
+    let mut fields: Map<String, Value> =
         fields.into_iter().flatten().map(|(name, field)| (name.clone(), sortable(field))).collect();
+    fields.entry("id").or_insert_with(|| json!({"sortable": true}));
     json!({"fields": fields})
 }
 
@@ -98,16 +147,18 @@ pub(crate) async fn state(
 ) -> Response {
     let answer = || {
         let identity = site.identify(&call)?;
-        let missing = |_| Refusal::new(Code::NotFound, format!("Object {name} not found")).within(Envelope::Nested);
+        let missing = |_| Refusal::new(Code::NotFound, "Object not found").within(Envelope::Nested);
         let (_, item) = site.item(&identity.principal, &kind, &name).map_err(missing)?;
         let parameters = call.parameters()?;
         let from = parameters.one("from")?;
-        let machines = item.get("validations").and_then(Value::as_array).into_iter().flatten();
+        let mut machines = item.get("validations").and_then(Value::as_array).into_iter().flatten();
         let text = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_str).map(str::to_owned);
         let own = |rule: &&Value| {
             text(rule, "type").as_deref() == Some("state_machine") && text(rule, "field").as_deref() == Some(&field)
         };
-        let next = machines.filter(own).find_map(|rule| rule.get("transitions")?.get(from?).cloned());
+        // Of a state that the machine does not know none follows.
+        let machine = machines.find(own).and_then(|rule| rule.get("transitions"));
+        let next = machine.zip(from).map(|(next, from)| next.get(from).cloned().unwrap_or_else(|| json!([])));
         Ok(ok(&json!({"object": name, "field": field, "from": from, "next": next})))
     };
     flat(answer())

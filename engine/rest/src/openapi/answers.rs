@@ -64,7 +64,7 @@ pub(super) fn responses(status: &str, answer: Response, envelope: Envelope, asks
 fn name(envelope: Envelope, status: u16) -> String {
     let envelope = match envelope {
         Envelope::Flat => "Flat",
-        Envelope::Wrapped => "Wrapped",
+        Envelope::Wrapped | Envelope::Unnumbered => "Wrapped",
         Envelope::Nested => "Nested",
         Envelope::Message => "Message",
         Envelope::Plain => "Plain",
@@ -83,9 +83,10 @@ pub(super) fn components(builder: ComponentsBuilder) -> ComponentsBuilder {
 
 /// What is wrong with one field.
 fn fault() -> Shape {
-    let keys =
-        [("field", text().into()), ("code", text().into()), ("message", text().into()), ("label", text().into())];
-    requires(closed(keys), &["field", "code", "message"]).into()
+    let texts = ["field", "code", "message", "label"].map(|key| (key, text().into()));
+    // What was demanded, of which value, and which options there are.
+    let facts = ["constraint", "value", "options"].map(|key| (key, any().into()));
+    requires(closed(texts.into_iter().chain(facts)), &["field", "code", "message"]).into()
 }
 
 /// Codes that come with a status.
@@ -105,7 +106,7 @@ fn refusal(envelope: Envelope, status: u16) -> Response {
     let body: Shape = match envelope {
         // Parameters that a route does not know are refused in a form of their own.
         Envelope::Flat | Envelope::Nested => one_of([flat(code()), nested(), wrapped_error(code())]),
-        Envelope::Wrapped => one_of([wrapped_error(code()), flat(code())]),
+        Envelope::Wrapped | Envelope::Unnumbered => one_of([wrapped_error(code()), flat(code())]),
         Envelope::Message => one_of([
             requires(with(object(), [("message", text().into()), ("code", code())]), &["message", "code"]).into(),
             flat(code()),

@@ -91,7 +91,11 @@ impl Import {
         let rows = match (text("format"), body.get("rows"), text("csv")) {
             (Some("json"), Some(Value::Array(rows)), _) => rows.iter().map(of_json).collect::<Vec<_>>(),
             (Some("csv") | None, _, Some(csv)) => table(csv),
-            _ => return Err(invalid("Provide format:\"csv\" with csv text or format:\"json\" with rows[]")),
+            _ => {
+                return Err(invalid(
+                    "Provide format:\"csv\" with csv text, format:\"json\" with rows[], or format:\"xlsx\" with xlsxBase64",
+                ));
+            }
         };
         if rows.len() > ROWS_MAX {
             let message = format!("Import too large: {} rows (max {ROWS_MAX})", rows.len());
@@ -139,7 +143,10 @@ impl Import {
         let outcomes = match work.session().object(&self.object).await {
             Ok(described) => self.outcomes(work, &described).await?,
             Err(error) => {
-                let failure = failure(refusal_of(error, &self.object, None));
+                let mut failure = failure(refusal_of(error, &self.object, None));
+                if failure.code == VendorCode::ObjectNotFound.name() {
+                    failure.error = format!("Object '{}' not found", self.object);
+                }
                 self.rows.iter().enumerate().map(|(at, _)| failure.told(at)).collect()
             }
         };
@@ -272,6 +279,8 @@ impl Import {
             let outcomes = work.session().change(changes, OnFailure::Continue).await?;
             for ((at, word), outcome) in places.iter().zip(outcomes) {
                 let one = match outcome {
+                    // What is undone has no key.
+                    ChangeOutcome::Made(_) if self.dry => json!({"row": at + 1, "ok": true, "action": word}),
                     ChangeOutcome::Made(changed) => {
                         json!({"row": at + 1, "ok": true, "action": word, "id": changed.id})
                     }

@@ -118,7 +118,9 @@ fn order_key(key: &str, parameter: &str) -> Result<OrderKey, Refusal> {
         "desc" => true,
         _ => {
             let message = format!(
-                "Query parameter '{parameter}' gives '{field}' the direction '{}', which is neither 'asc' nor 'desc'.",
+                "Query parameter '{parameter}' gives '{field}' the direction '{}', which is neither 'asc' nor 'desc'. It was \
+                 not applied, and an unapplied sort returns the rows in an arbitrary order — which 'top'/'limit' then \
+                 slices into an arbitrary page.",
                 direction.trim()
             );
             return Err(Refusal::new(VendorCode::InvalidSort, message));
@@ -135,7 +137,7 @@ pub(crate) fn same_object(object: &str, named: &str) -> Result<(), Refusal> {
     if object == named {
         return Ok(());
     }
-    let message = format!("Conflicting object: the route addresses '{object}' but the query says '{named}'.");
+    let message = format!("Conflicting object: the route addresses '{object}' but the query body says '{named}'.");
     Err(Refusal::new(Code::QueryObjectMismatch, message))
 }
 

@@ -88,7 +88,13 @@ fn read_key(key: &str, value: &Value, ask: &mut Ask, numbers: &mut Numbers, faul
     match key {
         "object" | "context" => {}
         "fields" | "select" => question.fields = texts(&field, value, faults),
-        "where" | "filter" => question.filter = object(&field, value, faults),
+        "where" | "filter" => {
+            // The vendor reads it as a map, and as one of conditions.
+            if !value.is_object() {
+                faults.of_type(&field, "record", value);
+            }
+            question.filter = object(&field, value, faults);
+        }
         "having" => question.having = object(&field, value, faults),
         "orderBy" | "sort" => question.order = order(&field, value, faults),
         "limit" | "top" => numbers.0 = number(&field, value, faults),
@@ -186,7 +192,8 @@ fn groups(field: &str, value: &Value, faults: &mut Faults) -> Vec<GroupKey> {
 fn group_key(place: &str, group: &Map<String, Value>, faults: &mut Faults) -> Option<GroupKey> {
     let text = |key: &str| group.get(key).and_then(Value::as_str);
     let Some(name) = text("field") else {
-        faults.add(&format!("{place}.field"), "required", "Invalid input: expected string");
+        faults.add(place, "invalid_shape", "Invalid input");
+        faults.add(&format!("{place}.field"), "required", "Invalid input: expected string, received undefined");
         return None;
     };
     let bucket = match group.get("dateGranularity") {
@@ -199,6 +206,7 @@ fn group_key(place: &str, group: &Map<String, Value>, faults: &mut Faults) -> Op
             Some("year") => Some(Bucket::Year),
             _ => {
                 let message = "Invalid option: expected one of \"day\"|\"week\"|\"month\"|\"quarter\"|\"year\"";
+                faults.add(place, "invalid_shape", "Invalid input");
                 faults.add(&format!("{place}.dateGranularity"), "invalid_option", message);
                 None
             }
@@ -303,7 +311,9 @@ fn refuse_aggregate_orders(question: &Question) -> Result<(), Refusal> {
         None => Ok(()),
         Some(key) => {
             let message = format!(
-                "Query parameter 'orderBy' sorts by '{}', which is not a field on object '{}'.",
+                "Query parameter 'orderBy' sorts by '{}', which is not a field on object '{}'. It was not applied, and an \
+                 unapplied sort returns the rows in an arbitrary order — which 'top'/'limit' then slices into an arbitrary \
+                 page.",
                 key.field, question.object
             );
             Err(Refusal::new(VendorCode::InvalidSort, message))

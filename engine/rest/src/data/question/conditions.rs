@@ -1,5 +1,6 @@
 //! Filters in the array form, `[field, operator, value]` and `["and" | "or", …]`, as filters in the object form. Knows no field.
 
+use super::body::kind;
 use crate::refusal::Refusal;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
@@ -12,11 +13,15 @@ const DEPTH_MAX: usize = 32;
 /// # Errors
 /// It is neither.
 pub(crate) fn filter_of(value: Value, parameter: &str) -> Result<Value, Refusal> {
-    match value {
+    match &value {
         Value::Object(_) => Ok(value),
-        Value::Array(items) => conditions(&items, parameter, 0),
+        Value::Array(items) => conditions(items, parameter, 0),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            let message = format!("Query parameter '{parameter}' must be a filter object or condition array.");
+            let message = format!(
+                "Query parameter '{parameter}' must be a filter object or condition array, received {}. It was not \
+                 applied, and an unapplied filter would have returned the unfiltered result set.",
+                kind(&value)
+            );
             Err(Refusal::new(VendorCode::InvalidFilter, message))
         }
     }

@@ -82,11 +82,14 @@ fn number_of(text: &str) -> f64 {
     if text.is_empty() { 0.0 } else { text.parse().unwrap_or(f64::NAN) }
 }
 
+/// Whether a field holds truth values: a parameter names one by `1` or `0`.
+pub(crate) type IsTruth<'a> = &'a dyn Fn(&str) -> bool;
+
 /// What the parameters of a list ask.
 ///
 /// # Errors
 /// A parameter that contradicts another one, cannot be read, or is no list's.
-pub(crate) fn ask_of(object: &str, parameters: &Parameters) -> Result<Ask, Refusal> {
+pub(crate) fn ask_of(object: &str, parameters: &Parameters, is_truth: IsTruth<'_>) -> Result<Ask, Refusal> {
     refuse_foreign(object, parameters)?;
     let number = |slot: &Slot| Ok::<_, Refusal>(slot.one(parameters)?.map(|(_, text)| number_of(text)));
     let limit = number(&LIMIT)?;
@@ -103,7 +106,7 @@ pub(crate) fn ask_of(object: &str, parameters: &Parameters) -> Result<Ask, Refus
     let question = Question {
         object: object.to_owned(),
         fields: FIELDS.list(parameters)?,
-        filter: filter(parameters)?,
+        filter: filter(parameters, is_truth)?,
         order,
         limit: limit_rows,
         offset,
@@ -132,8 +135,9 @@ fn refuse_foreign(object: &str, parameters: &Parameters) -> Result<(), Refusal> 
     }
     for name in IN_BODIES {
         if parameters.one(name)?.is_some() {
-            let message =
-                format!("Query parameter '{name}' is a list: send it in the 'POST /data/:object/query' body.");
+            let message = format!(
+                "Query parameter '{name}' must be an array, received string: send it in the 'POST /data/:object/query' body."
+            );
             return Err(Refusal::new(VendorCode::InvalidQuery, message));
         }
     }
@@ -141,13 +145,16 @@ fn refuse_foreign(object: &str, parameters: &Parameters) -> Result<(), Refusal> 
 }
 
 /// The filter, and an equality for each parameter that is none of the list's own.
-fn filter(parameters: &Parameters) -> Result<Option<Value>, Refusal> {
+fn filter(parameters: &Parameters, is_truth: IsTruth<'_>) -> Result<Option<Value>, Refusal> {
     let mut parts = Vec::new();
     if let Some((spelling, text)) = WHERE.one(parameters)?
         && !text.trim().is_empty()
     {
         let value = value(text).map_err(|_| {
-            let message = format!("Query parameter '{spelling}' must be valid JSON.");
+            let message = format!(
+                "Query parameter '{spelling}' must be valid JSON. It was not applied, and an unapplied filter would have \
+                 returned the unfiltered result set."
+            );
             Refusal::new(VendorCode::InvalidFilter, message)
         })?;
         parts.push(filter_of(value, spelling)?);
@@ -159,7 +166,11 @@ fn filter(parameters: &Parameters) -> Result<Option<Value>, Refusal> {
             continue;
         }
         parameters.one(name)?;
-        equal.insert(name.to_owned(), value.into());
+        let value = match value {
+            "1" | "0" if is_truth(name) => Value::Bool(value == "1"),
+            text => text.into(),
+        };
+        equal.insert(name.to_owned(), value);
     }
     if !equal.is_empty() {
         parts.push(Value::Object(equal));

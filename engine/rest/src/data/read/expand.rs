@@ -45,26 +45,43 @@ struct Together<'a> {
     ids: BTreeSet<String>,
 }
 
-/// Every name in the tree's first level is a reference that the reader sees.
+/// Every name in the tree's first level is a reference, or a field that the reader does not see, which is left out.
 ///
 /// # Errors
-/// One is not.
-pub(crate) fn check_names(object: &ObjectDescription, expand: &[Expand]) -> Result<(), Refusal> {
+/// One is neither.
+pub(crate) async fn check_names(work: &Work, object: &ObjectDescription, expand: &[Expand]) -> Result<(), Refusal> {
     for one in expand {
         let refused = |why: String| Refusal::new(VendorCode::InvalidField, why).with("field", one.field.as_str());
         match object.field(&one.field) {
             Some(field) if REFERENCES.contains(&field.type_name) => {}
             Some(_) => {
                 return Err(refused(format!(
-                    "Field '{}' on object '{}' is not a relationship: only lookup / master_detail / user / tree fields \
-                     can be expanded.",
+                    "Field '{}' on object '{}' is not a relationship. 'expand' resolves a reference field into the related \
+                     record, so only lookup / master_detail / user / tree fields can be expanded.",
                     one.field, object.name
                 )));
             }
-            None => return Err(refused(format!("Unknown field '{}' on object '{}'.", one.field, object.name))),
+            None if is_hidden(work, object, &one.field).await? => {}
+            None => {
+                return Err(refused(format!(
+                    "Unknown field '{}' on object '{}'. 'expand' resolves a reference field into the related record, so a \
+                     name the object does not declare can never be expanded.",
+                    one.field, object.name
+                )));
+            }
         }
     }
     Ok(())
+}
+
+/// Whether a name that the reader does not see is a field all the same: to ask for one is no fault.
+async fn is_hidden(work: &Work, object: &ObjectDescription, name: &str) -> Result<bool, Refusal> {
+    let question = Question { object: object.name.clone(), fields: Some(vec![name.to_owned()]), ..Question::default() };
+    match work.check(&question).await {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.code() == Code::Vendor(VendorCode::InvalidField) => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 impl Expansions {
@@ -196,7 +213,7 @@ async fn related(
         Err(refusal) => return Err(refusal),
     };
     let Some(key) = object.key.clone() else { return Ok(found) };
-    check_names(&object, &expand.inner)?;
+    check_names(work, &object, &expand.inner).await?;
     // Names that the related object has not are passed over, as the vendor does.
     let wanted = expand
         .fields

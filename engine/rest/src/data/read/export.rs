@@ -1,27 +1,27 @@
 //! `GET /data/:object/export`: records as CSV or JSON for people, with labels and titles in place of values and ids.
 
 use super::list::opens;
-use super::record::refuse_unknown;
-use crate::answer::{JSON, Pieces, of_pieces};
+use super::record::{once, refuse_unknown};
+use crate::answer::{Pieces, of_pieces};
 use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
 use crate::data::question::{filter_of, order_of};
 use crate::refusal::{Envelope, Refusal};
-use crate::site::Shared;
+use crate::site::{Shared, Site};
 use crate::values::{Cells, Printer};
 use crate::work::{Found, Work};
+use arrow::array::Array as _;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use querygate_query_api::requests::question::{
     AnswerColumn, FieldDescription, JsonForm, ObjectDescription, OrderKey, Question,
 };
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::json::value::value;
-use querygate_types::vendor::VendorCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -30,8 +30,11 @@ const ROWS: u64 = 10_000;
 const ROWS_MAX: u64 = 50_000;
 /// Bytes that one piece aims at.
 const PIECE_BYTES: usize = 32 << 10;
-const PARAMETERS: [&str; 9] =
-    ["fields", "filter", "format", "header", "limit", "orderby", "page", "search", "searchFields"];
+const PARAMETERS: [&str; 10] =
+    ["fields", "filter", "format", "header", "limit", "locale", "orderby", "page", "search", "searchFields"];
+/// Columns that the platform fills, as people read them: before the object's own.
+const FILLED: [&str; 7] =
+    ["organization_id", "created_at", "created_by", "updated_at", "updated_by", "owner_id", "owning_business_unit_id"];
 
 pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
@@ -41,24 +44,80 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
         let parameters = call.parameters()?;
         refuse_unknown(&parameters, &PARAMETERS)?;
         refuse_repeated(&parameters)?;
-        let file = File::of(&described, &parameters)?;
+        let words = Words(site.bundle(&call, &object).unwrap_or_default());
+        let order = site.order_of_fields(&call, &object)?;
+        let file = File::of(&described, &order, &parameters)?;
         let found = work.find(&file.question).await?;
         let (content_type, format) = match file.format {
             Format::Csv => ("text/csv; charset=utf-8", "csv"),
-            Format::Json => (JSON, "json"),
+            Format::Json => ("application/json; charset=utf-8", "json"),
         };
+        let file_name = file_name(&described, words.of_object().unwrap_or(&described.label), format);
         let limit = file.question.limit.unwrap_or(ROWS_MAX);
-        let rows = Rows { work, file, found, begun: false, ended: false, printed: 0 };
+        let rows = Rows { work, file, words, found, begun: false, ended: false, printed: 0 };
         let mut answer = of_pieces(content_type, rows).await?;
         let headers = answer.headers_mut();
         headers.insert(HeaderName::from_static("x-export-format"), HeaderValue::from_static(format));
         headers.insert(HeaderName::from_static("x-export-limit"), HeaderValue::from(limit));
-        if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{object}.{format}\"")) {
+        if let Ok(name) = HeaderValue::from_str(&file_name) {
             headers.insert(header::CONTENT_DISPOSITION, name);
         }
         Ok(answer)
     };
-    answer.await.unwrap_or_else(|refusal: Refusal| refusal.about(&object).into_answer(Envelope::Flat))
+    answer.await.unwrap_or_else(|refusal: Refusal| {
+        let is_of_request = refusal.code() == Code::InvalidRequest;
+        let refusal = if is_of_request { refusal } else { refusal.about(&object) };
+        refusal.into_answer(Envelope::Flat)
+    })
+}
+
+impl Site {
+    /// Names of an object's fields as its metadata has them.
+    fn order_of_fields(&self, call: &Call, object: &str) -> Result<Vec<String>, Refusal> {
+        let item = self.platform.item(&self.identify(call)?.principal, "object", object);
+        let fields = item.as_ref().and_then(|item| item.get("fields")).and_then(Value::as_object);
+        Ok(fields.into_iter().flat_map(Map::keys).cloned().collect())
+    }
+}
+
+/// Labels of an object in the language of who reads the file.
+struct Words(Value);
+
+impl Words {
+    fn of_object(&self) -> Option<&str> {
+        self.0.get("label")?.as_str()
+    }
+
+    fn of_field(&self, name: &str) -> Option<&str> {
+        self.0.get("fields")?.get(name)?.get("label")?.as_str()
+    }
+
+    fn of_option(&self, field: &str, value: &str) -> Option<&String> {
+        match self.0.get("fields")?.get(field)?.get("options")?.get(value)? {
+            Value::String(label) => Some(label),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+}
+
+/// A name with the second of the export, and the object's label for those who read more than ASCII.
+fn file_name(object: &ObjectDescription, label: &str, format: &str) -> String {
+    let stamp = Utc::now().format("%Y%m%d-%H%M%S");
+    let label: String = form_urlencoded::byte_serialize(label.as_bytes()).collect::<String>().replace('+', "%20");
+    format!("attachment; filename=\"{}-{stamp}.{format}\"; filename*=UTF-8''{label}-{stamp}.{format}", object.name)
+}
+
+/// The columns of a file: those that the platform fills, then the object's own as its metadata has them, without the key.
+fn columns(object: &ObjectDescription, order: &[String]) -> Vec<(String, Option<Arc<FieldDescription>>)> {
+    let place = |field: &FieldDescription| {
+        let filled = FILLED.iter().position(|name| *name == field.name);
+        let own = order.iter().position(|name| *name == field.name);
+        own.or(filled).unwrap_or(usize::MAX)
+    };
+    let mut fields: Vec<&Arc<FieldDescription>> =
+        object.fields.iter().filter(|field| Some(&field.name) != object.key.as_ref()).collect();
+    fields.sort_by_key(|field| place(field));
+    fields.into_iter().map(|field| (field.name.clone(), Some(Arc::clone(field)))).collect()
 }
 
 /// The object, where the reader may take its records away. One that the reader does not see is as one that is not to be taken away.
@@ -71,12 +130,7 @@ async fn exportable(work: &Work, object: &str) -> Result<Arc<ObjectDescription>,
 }
 
 fn refuse_repeated(parameters: &Parameters) -> Result<(), Refusal> {
-    for name in PARAMETERS {
-        parameters
-            .one(name)
-            .map_err(|refusal| Refusal::new(VendorCode::ValidationError, refusal.message()).within(Envelope::Nested))?;
-    }
-    Ok(())
+    PARAMETERS.iter().try_for_each(|name| once(parameters, name).map(|_| ()))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +149,8 @@ struct File {
 }
 
 impl File {
-    fn of(object: &ObjectDescription, parameters: &Parameters) -> Result<Self, Refusal> {
+    /// `order`: names of the object's fields as its metadata has them.
+    fn of(object: &ObjectDescription, order: &[String], parameters: &Parameters) -> Result<Self, Refusal> {
         let one = |name: &'static str| parameters.one(name);
         let format = if one("format")? == Some("json") { Format::Json } else { Format::Csv };
         let number = |name| Ok::<_, Refusal>(one(name)?.and_then(|text| text.trim().parse::<u64>().ok()));
@@ -117,15 +172,12 @@ impl File {
         let wanted = names("fields")?;
         let columns = match &wanted {
             Some(names) => names.iter().map(|name| (name.clone(), object.field(name).cloned())).collect(),
-            None => {
-                let without_key = object.fields.iter().filter(|field| Some(&field.name) != object.key.as_ref());
-                without_key.map(|field| (field.name.clone(), Some(Arc::clone(field)))).collect()
-            }
+            None => columns(object, order),
         };
         let question = Question {
             object: object.name.clone(),
             filter,
-            order: order(one("orderby")?)?,
+            order: order_keys(one("orderby")?)?,
             limit: Some(limit),
             offset: Some((page - 1).saturating_mul(limit)).filter(|offset| *offset > 0),
             search: one("search")?.map(str::to_owned).filter(|text| !text.trim().is_empty()),
@@ -137,7 +189,7 @@ impl File {
 }
 
 /// `name`, `name:desc`, `name desc`, or a list of `{field, order}`.
-fn order(text: Option<&str>) -> Result<Vec<OrderKey>, Refusal> {
+fn order_keys(text: Option<&str>) -> Result<Vec<OrderKey>, Refusal> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
     if !text.starts_with(['[', '{']) {
         return order_of(&[&text.replace(':', " ")], "orderby");
@@ -146,6 +198,10 @@ fn order(text: Option<&str>) -> Result<Vec<OrderKey>, Refusal> {
     let value: Value = value(text).map_err(|_| wrong())?;
     let keys = match value {
         Value::Array(keys) => keys,
+        // `{field: direction}`, as the client sends it.
+        Value::Object(keys) if !keys.contains_key("field") => {
+            keys.into_iter().map(|(field, order)| json!({"field": field, "order": order})).collect()
+        }
         key => vec![key],
     };
     let key = |key: &Value| {
@@ -159,6 +215,7 @@ fn order(text: Option<&str>) -> Result<Vec<OrderKey>, Refusal> {
 struct Rows {
     work: Work,
     file: File,
+    words: Words,
     found: Found,
     begun: bool,
     ended: bool,
@@ -192,7 +249,7 @@ impl Pieces for Rows {
                             out.push(',');
                         }
                         let instead = |column: usize, row: usize, out: &mut String| {
-                            let text = dressed(&printer, &titles, column, row)?;
+                            let text = dressed(&printer, (&titles, &self.words), column, row)?;
                             Ok(text.is_some_and(|text| {
                                 quoted(&text, out);
                                 true
@@ -214,8 +271,10 @@ impl Rows {
             Format::Json => out.push('['),
             Format::Csv if self.file.header => {
                 let labels = self.file.columns.iter();
-                let labels =
-                    labels.map(|(name, field)| field.as_ref().map_or(name.as_str(), |field| field.label.as_str()));
+                let labels = labels.map(|(name, field)| match field {
+                    Some(field) => self.words.of_field(name).unwrap_or(&field.label),
+                    None => name,
+                });
                 line(labels.map(str::to_owned), out);
             }
             Format::Csv => {}
@@ -230,7 +289,7 @@ impl Rows {
                 cells.push(String::new());
                 continue;
             };
-            cells.push(match dressed(printer, titles, column, row)? {
+            cells.push(match dressed(printer, (titles, &self.words), column, row)? {
                 Some(text) => text,
                 None => plain(values, row)?,
             });
@@ -271,7 +330,12 @@ fn line(cells: impl Iterator<Item = String>, out: &mut String) {
 type Titles = HashMap<usize, HashMap<String, String>>;
 
 /// What people read in place of a value; `None`: the value itself.
-fn dressed(printer: &Printer, titles: &Titles, column: usize, row: usize) -> Result<Option<String>, Error> {
+fn dressed(
+    printer: &Printer,
+    (titles, words): (&Titles, &Words),
+    column: usize,
+    row: usize,
+) -> Result<Option<String>, Error> {
     let (Some(described), Some(values)) = (printer.columns.get(column), printer.cells(column)) else {
         return Err(Error::internal("a file has a column without cells"));
     };
@@ -282,14 +346,35 @@ fn dressed(printer: &Printer, titles: &Titles, column: usize, row: usize) -> Res
         let at = DateTime::parse_from_rfc3339(text.trim_matches('"')).ok();
         return Ok(at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()));
     }
-    Ok(named(described, titles.get(&column), &values.texts(row)))
+    if let Cells::Boolean(flags) = values
+        && described.form == JsonForm::Boolean
+        && flags.is_valid(row)
+    {
+        // The vendor's signs, whatever the language.
+        return Ok(Some(if flags.value(row) { "是" } else { "否" }.to_owned()));
+    }
+    let texts = values.texts(row);
+    let is_texts = described.field.as_ref().is_some_and(|field| field.type_name != "vector");
+    if let (Cells::List(lists, _), true) = (values, is_texts)
+        && lists.is_valid(row)
+    {
+        let joined = || texts.join(", ");
+        return Ok(Some(named(described, words, titles.get(&column), &texts).unwrap_or_else(joined)));
+    }
+    Ok(named(described, words, titles.get(&column), &texts))
 }
 
 /// Labels of options, or titles of related records, in place of these texts.
-fn named(column: &AnswerColumn, titles: Option<&HashMap<String, String>>, texts: &[String]) -> Option<String> {
+fn named(
+    column: &AnswerColumn,
+    words: &Words,
+    titles: Option<&HashMap<String, String>>,
+    texts: &[String],
+) -> Option<String> {
     let field = column.field.as_ref().filter(|_| !texts.is_empty())?;
     let shown = |text: &String| -> String {
-        let label = field.options.iter().find(|(value, _)| value == text).map(|(_, label)| label);
+        let own = field.options.iter().find(|(value, _)| value == text).map(|(_, label)| label);
+        let label = own.map(|own| words.of_option(&field.name, text).unwrap_or(own));
         let title = titles.and_then(|titles| titles.get(text));
         label.or(title).unwrap_or(text).clone()
     };
@@ -352,11 +437,13 @@ mod tests {
     #[test]
     fn orders_are_read_in_each_spelling() {
         let read = |text| {
-            order(Some(text)).map(|keys| keys.into_iter().map(|key| (key.field, key.descending)).collect::<Vec<_>>())
+            order_keys(Some(text))
+                .map(|keys| keys.into_iter().map(|key| (key.field, key.descending)).collect::<Vec<_>>())
         };
         assert_eq!(read("name:desc").unwrap(), [("name".to_owned(), true)]);
         assert_eq!(read("name").unwrap(), [("name".to_owned(), false)]);
         assert_eq!(read(r#"[{"field":"a","order":"desc"},{"field":"b"}]"#).unwrap().len(), 2);
+        assert_eq!(read(r#"{"name":"desc"}"#).unwrap(), [("name".to_owned(), true)]);
         assert!(read("{").is_err() && read("[1]").is_err());
     }
 }

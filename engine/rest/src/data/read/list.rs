@@ -10,7 +10,7 @@ use crate::values::Printer;
 use crate::work::{Found, Held, Work};
 use axum::extract::State;
 use axum::response::Response;
-use querygate_query_api::requests::question::ObjectDescription;
+use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
@@ -28,7 +28,8 @@ pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call
     let answer = async {
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
-        let ask = of_parameters(&object, &call.parameters()?)?;
+        let is_truth = |name: &str| described.field(name).is_some_and(|field| field.form == JsonForm::Boolean);
+        let ask = of_parameters(&object, &call.parameters()?, &is_truth)?;
         answer(work, &described, ask, site.rows_max()).await
     };
     about(&object, answer.await)
@@ -76,7 +77,7 @@ pub(crate) fn opens(object: &ObjectDescription, method: &str) -> Result<(), Refu
 
 async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64) -> Result<Response, Refusal> {
     Expand::check_bounds(&ask.expand)?;
-    check_names(object, &ask.expand)?;
+    check_names(&work, object, &ask.expand).await?;
     if ask.question.limit == Some(0) {
         work.check(&ask.question).await?;
         return Ok(ok(&json!({"object": object.name, "records": [], "total": 0, "hasMore": false})));
@@ -84,7 +85,9 @@ async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64)
     let mut question = ask.question.clone();
     // Where whether there are more is all that is said, one row more tells it without a count. A page that is as large as an answer
     // may be has no room for that row.
-    let looks_behind = !ask.counts && question.limit.is_some_and(|limit| limit < rows_max);
+    // So does a search, whose records are not counted: its total is what was seen, and one where there are more.
+    let is_uncounted = !ask.counts || question.search.is_some();
+    let looks_behind = is_uncounted && question.limit.is_some_and(|limit| limit < rows_max);
     if looks_behind {
         question.limit = question.limit.map(|limit| limit + 1);
     }
@@ -161,7 +164,10 @@ impl Pieces for Page {
         out.push(']');
         let seen = self.ask.question.offset.unwrap_or(0).saturating_add(self.printed);
         let mut has_more = self.is_cut;
-        if self.ask.counts || (self.ask.question.limit.is_some() && !self.looks_behind) {
+        let is_searched = self.looks_behind && self.ask.counts;
+        if is_searched {
+            out.push_str(&format!(",\"total\":{}", seen.saturating_add(u64::from(self.is_cut))));
+        } else if self.ask.counts || (self.ask.question.limit.is_some() && !self.looks_behind) {
             let total = self.total().await?;
             has_more = seen < total;
             if self.ask.counts {

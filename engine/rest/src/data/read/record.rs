@@ -51,12 +51,29 @@ pub(crate) fn refuse_unknown(parameters: &Parameters, known: &[&str]) -> Result<
         None => Ok(()),
         Some(name) => {
             let message = format!(
-                "The \"{name}\" query parameter is not supported by this endpoint. Supported parameters: {}.",
+                "The \"{name}\" query parameter is not supported by this endpoint. This endpoint will not silently ignore \
+                 a parameter it does not understand — an ignored filter is indistinguishable from one that matched \
+                 everything. Supported parameters: {}.",
                 known.join(", ")
             );
             Err(Refusal::new(VendorCode::ValidationError, message).within(Envelope::Nested))
         }
     }
+}
+
+/// The value of a parameter that this route takes once.
+///
+/// # Errors
+/// It occurs twice.
+pub(crate) fn once<'a>(parameters: &'a Parameters, name: &'a str) -> Result<Option<&'a str>, Refusal> {
+    parameters.one(name).map_err(|_| {
+        let times = parameters.all(name).count();
+        let message = format!(
+            "The \"{name}\" query parameter was supplied {times} times. Supply it at most once — this endpoint will not \
+             choose between conflicting values."
+        );
+        Refusal::new(VendorCode::ValidationError, message).within(Envelope::Nested)
+    })
 }
 
 pub(crate) fn not_found(object: &str, id: &str) -> Refusal {
@@ -86,7 +103,7 @@ impl ByKey {
     /// The record, printed.
     async fn record(&self, work: &Work, object: &ObjectDescription, id: &str) -> Result<String, Refusal> {
         Expand::check_bounds(&self.expand)?;
-        check_names(object, &self.expand)?;
+        check_names(work, object, &self.expand).await?;
         if !object.has_path() {
             return Err(not_found(&object.name, id));
         }

@@ -1,7 +1,7 @@
 //! `GET /search`: words in several objects, the records that changed last first.
 
 use super::list::opens;
-use super::record::refuse_unknown;
+use super::record::{once, refuse_unknown};
 use crate::answer::ok;
 use crate::call::Call;
 use crate::code::Code;
@@ -27,11 +27,7 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
         let identity = site.identify(&call)?;
         let parameters = call.parameters()?;
         refuse_unknown(&parameters, &PARAMETERS)?;
-        let one = |name: &'static str| {
-            parameters.one(name).map_err(|refusal| {
-                Refusal::new(VendorCode::ValidationError, refusal.message()).within(Envelope::Nested)
-            })
-        };
+        let one = |name: &'static str| once(&parameters, name);
         let words = one("q")?.or(one("query")?).unwrap_or_default().trim().to_owned();
         let number = |name| Ok::<_, Refusal>(one(name)?.and_then(|text| text.trim().parse::<usize>().ok()));
         let most = number("limit")?.unwrap_or(HITS).clamp(1, HITS_MAX);
@@ -41,7 +37,8 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
         }
         let named: Option<Vec<&str>> = one("objects")?.map(|names| names.split(',').map(str::trim).collect());
         if named.is_none() && !site.platform.reads_every_object(&identity.principal) {
-            let message = "You do not have permission to search every object. Name some with 'objects'.";
+            let message =
+                "You do not have permission to perform this action. Contact your administrator if you need access.";
             return Err(Refusal::new(VendorCode::PermissionDenied, message));
         }
         let work = site.open(&identity.principal, &call).await?;

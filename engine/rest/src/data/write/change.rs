@@ -23,6 +23,9 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+/// The key of records.
+const KEY: &str = "id";
+
 pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
@@ -113,13 +116,19 @@ async fn one(
     texts: HashMap<String, String>,
 ) -> Result<ChangedRecord, Refusal> {
     let id = action.id().map(str::to_owned);
+    let expected = match &action {
+        RecordAction::Update { expected_version, .. } | RecordAction::Delete { expected_version, .. } => {
+            expected_version.clone()
+        }
+        RecordAction::Create { .. } | RecordAction::Upsert { .. } => None,
+    };
     let change = RecordChange { object: object.to_owned(), action, texts };
     let outcome = work.session().change(&[change], OnFailure::UndoAll).await?.pop();
     match outcome {
         Some(ChangeOutcome::Made(changed)) => Ok(changed),
         Some(ChangeOutcome::Failed(error)) => match id {
             Some(id) if error.vendor_code() == Some(VendorCode::ConcurrentUpdate) => {
-                Err(conflict(work, object, id, error).await)
+                Err(conflict(work, object, id, (expected.as_deref(), error)).await)
             }
             id => Err(with_allowed(work, object, refusal_of(error, object, id.as_deref())).await),
         },
@@ -130,9 +139,15 @@ async fn one(
 }
 
 /// The refusal of a change that came too late, with the record as its caller may read it now.
-async fn conflict(work: &Work, object: &str, id: String, error: Error) -> Refusal {
-    let refusal = Refusal::from(error);
-    let Ok(Some(record)) = current(work, object, id).await else { return refusal };
+async fn conflict(work: &Work, object: &str, id: String, (expected, error): (Option<&str>, Error)) -> Refusal {
+    let Ok(Some(record)) = current(work, object, id.clone()).await else { return error.into() };
+    let version = record.get("updated_at").and_then(Value::as_str);
+    let refusal = Refusal::from(match (version, expected) {
+        (Some(version), Some(expected)) => error.with_vendor_message(format!(
+            "Record {object}/{id} was modified by another user (current version {version}, expected {expected})"
+        )),
+        (Some(_) | None, _) => error,
+    });
     let refusal = match record.get("updated_at") {
         Some(version) if !version.is_null() => refusal.with("currentVersion", version.clone()),
         Some(_) | None => refusal,
@@ -176,8 +191,25 @@ pub(crate) async fn make(
 pub(crate) fn refusal_of(error: Error, object: &str, id: Option<&str>) -> Refusal {
     match (error.vendor_code(), id) {
         (Some(VendorCode::RecordNotFound), Some(id)) => not_found(object, id),
+        (Some(VendorCode::UniqueViolation), _) if error.vendor_words().message.is_none() => duplicate(error, object),
         _ => error.into(),
     }
+}
+
+/// The refusal of a value that the source itself found to be another record's. The key is named; of others it is not said which it is.
+fn duplicate(error: Error, object: &str) -> Refusal {
+    if !error.vendor_words().facts.is_empty() || error.raised().is_some() {
+        return error.into();
+    }
+    let is_key = error.source_rule().is_some_and(|rule| rule.columns == [KEY]);
+    let (what, held) = match is_key {
+        true => (KEY, format!("a unique constraint on '{KEY}' already holds this value")),
+        false => ("value", "a unique constraint already holds these values".to_owned()),
+    };
+    let message = format!("A record with this {what} already exists");
+    let developers = format!("Duplicate record refused on '{object}': {held}. No record was written.");
+    let told = error.with_vendor_message(message).with_vendor_fact("developerMessage", developers);
+    if is_key { told.with_vendor_fact("field", KEY).into() } else { told.into() }
 }
 
 /// The refusal; of what metadata does not open for clients, with what it opens.

@@ -22,6 +22,8 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Changes of one request.
 const CHANGES_MAX: usize = 200;
+/// What is said of changes behind one that failed.
+const STOPPED: &str = "the batch stopped there. Set options.continueOnError to process the remaining records.";
 
 fn bound(count: usize) -> Result<(), Refusal> {
     if count <= CHANGES_MAX {
@@ -69,6 +71,25 @@ impl Faults {
         Refusal::new(VendorCode::ValidationFailed, message).with("fields", self.faults)
     }
 
+    /// As the route across objects tells it: what was expected at which path.
+    fn end_as_issues(self) -> Result<(), Refusal> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let issues: Vec<Value> = self.faults.iter().map(issue).collect();
+        let message = format!("Invalid {} request", self.what);
+        Err(Refusal::new(VendorCode::ValidationFailed, message).with("issues", issues))
+    }
+
+    /// What a body that is no list of records is refused with.
+    fn no_records(body: Option<&Value>) -> Refusal {
+        let received = body.map_or("object", kind);
+        let message = format!("Invalid input: expected array, received {received}");
+        let faults = json!([{"field": "records", "code": "invalid_type", "message": message}]);
+        let message = "Invalid createMany request — the body must be a JSON array of record objects";
+        Refusal::new(VendorCode::ValidationFailed, message).with("fields", faults)
+    }
+
     /// The members of a list.
     fn list<'a>(&mut self, body: &'a Map<String, Value>, key: &str) -> &'a [Value] {
         match body.get(key) {
@@ -81,6 +102,20 @@ impl Faults {
         }
         &[]
     }
+}
+
+/// A fault as an issue: its path in parts, and what was expected by its message.
+fn issue(fault: &Value) -> Value {
+    let text = |key: &str| fault.get(key).and_then(Value::as_str).unwrap_or_default();
+    let part = |part: &str| part.parse::<usize>().map_or_else(|_| Value::from(part), Value::from);
+    let path: Vec<Value> = text("field").split('.').map(part).collect();
+    let message = text("message");
+    if text("code") == "invalid_option" {
+        let values: Vec<&str> = message.split('"').skip(1).step_by(2).collect();
+        return json!({"code": "invalid_value", "values": values, "path": path, "message": message});
+    }
+    let expected = message.split("expected ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default();
+    json!({"expected": expected, "code": "invalid_type", "path": path, "message": message})
 }
 
 /// What follows of a failure, by a body's `options`.
@@ -106,10 +141,9 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
     let answer = async {
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
-        let Some(Value::Array(records)) = body else {
-            let mut faults = Faults::new("createMany");
-            faults.add("records", "invalid_type", "The body must be a JSON array of record objects");
-            return Err(faults.refusal());
+        let records = match body {
+            Some(Value::Array(records)) => records,
+            body => return Err(Faults::no_records(body.as_ref())),
         };
         bound(records.len())?;
         takes_bulk(&work, &object).await?;
@@ -166,7 +200,7 @@ pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String
         }
         faults.end()?;
         takes_bulk(&work, &object).await?;
-        results(&work, &object, "update", changes, on_failure).await
+        results(&work, &object, "update", true, changes, on_failure).await
     };
     about(&object, answer.await)
 }
@@ -221,7 +255,7 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
         }
         faults.end()?;
         takes_bulk(&work, &object).await?;
-        results(&work, &object, "delete", changes, on_failure).await
+        results(&work, &object, "delete", false, changes, on_failure).await
     };
     about(&object, answer.await)
 }
@@ -257,7 +291,9 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
         if operation == "upsert" {
             update_seen(&work, &object, &mut changes).await?;
         }
-        results(&work, &object, &operation, changes, on_failure).await
+        let options = body.get("options").and_then(Value::as_object);
+        let shows = options.and_then(|options| options.get("returnRecords")) != Some(&Value::Bool(false));
+        results(&work, &object, &operation, shows, changes, on_failure).await
     };
     about(&object, answer.await)
 }
@@ -299,17 +335,21 @@ fn action_of(operation: &str, at: usize, record: &Value, faults: &mut Faults) ->
     }
 }
 
-/// Runs changes and tells what became of each.
+/// Runs changes and tells what became of each. `shows`: with the records.
 async fn results(
     work: &Work,
     object: &str,
     operation: &str,
+    shows: bool,
     changes: Vec<RecordChange>,
     on_failure: OnFailure,
 ) -> Result<Response, Refusal> {
     let outcomes = make(work, &changes, on_failure).await?;
     let first_failure = outcomes.iter().enumerate().find_map(|(at, outcome)| match outcome {
-        ChangeOutcome::Failed(error) => Some((at, error.message().to_owned())),
+        ChangeOutcome::Failed(error) => {
+            let id = changes.get(at).and_then(|change| change.action.id());
+            Some((at, refusal_of(error.clone(), object, id).message().to_owned()))
+        }
         ChangeOutcome::Made(_) | ChangeOutcome::Undone | ChangeOutcome::NotTried => None,
     });
     let why = first_failure.map_or_else(String::new, |(at, message)| format!("record {at} failed — {message}"));
@@ -326,7 +366,7 @@ async fn results(
                 rows.push_str("{\"id\":");
                 quoted(&changed.id, &mut rows);
                 rows.push_str(",\"success\":true");
-                if changed.record.is_some() {
+                if shows && changed.record.is_some() {
                     rows.push_str(",\"data\":");
                     rows.push_str(&printed(&changed)?);
                 }
@@ -340,7 +380,7 @@ async fn results(
             }
             ChangeOutcome::Undone => json!([{"code": "ROLLED_BACK", "message": why}]),
             ChangeOutcome::NotTried => {
-                json!([{"code": "NOT_ATTEMPTED", "message": format!("{why}; the batch stopped there.")}])
+                json!([{"code": "NOT_ATTEMPTED", "message": format!("{why}; {STOPPED}")}])
             }
         };
         let mut told = Map::new();
@@ -367,7 +407,8 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
             digits.restore_operations(&work, operations).await?;
         }
         if body.get("atomic") == Some(&Value::Bool(false)) {
-            let message = "This endpoint is always atomic: leave `atomic` out.";
+            let message =
+                "Cross-object batch is always atomic; use POST /data/:object/batch for non-atomic per-object batches";
             return Err(Refusal::new(Code::BatchNotAtomic, message));
         }
         let mut faults = Faults::new("batch");
@@ -380,7 +421,7 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
             let texts = change.action.values().map_or_else(HashMap::new, |values| digits.texts(&place, values));
             changes.push(RecordChange { texts, ..change });
         }
-        faults.end()?;
+        faults.end_as_issues()?;
         let objects: BTreeSet<&str> = changes.iter().map(|change| change.object.as_str()).collect();
         for object in objects {
             takes_bulk(&work, object).await.map_err(|refusal| refusal.about(object))?;
@@ -402,6 +443,8 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
                 }
                 ChangeOutcome::Failed(error) => {
                     let refusal = refusal_of(error, &change.object, change.action.id());
+                    let is_unknown = refusal.code() == Code::Vendor(VendorCode::ObjectNotFound);
+                    let refusal = if is_unknown { refusal.about(&change.object) } else { refusal };
                     return Err(with_allowed(&work, &change.object, refusal).await);
                 }
                 ChangeOutcome::Undone | ChangeOutcome::NotTried => {}

@@ -164,7 +164,10 @@ fn targets(changes: &[RecordChange]) -> Result<Vec<usize>, Refusal> {
                 changes.get(*number).is_some_and(|to| matches!(to.action, RecordAction::Create { .. }))
             };
             let Some(target) = number.filter(|number| *number < at).filter(is_create) else {
-                let message = format!("operation {at}: '{field}' refers to no earlier create");
+                let shown = number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+                let message = format!(
+                    "Unresolved $ref {shown} on field '{field}' — must reference an earlier create in the same batch"
+                );
                 return Err(Refusal::new(Code::BatchUnresolvedRef, message));
             };
             targets.push(target);

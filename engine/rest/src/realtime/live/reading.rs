@@ -63,7 +63,7 @@ impl Reading {
         let work = site.open(principal, call).await?;
         let described = crate::data::described(&work, object, super::super::METHOD).await?;
         Expand::check_bounds(&expand)?;
-        check_names(&described, &expand)?;
+        check_names(&work, &described, &expand).await?;
         let identity = identity(&mut question, &described);
         let held = work.held();
         Ok(Self { work, question, expand, identity, held })
