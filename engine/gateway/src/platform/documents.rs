@@ -58,20 +58,28 @@ pub(super) const TYPES: &[Kind] = &[
 pub(super) struct Documents {
     pub(super) version: u64,
     items: HashMap<&'static str, IndexMap<String, Value>>,
+    /// What is merged over objects.
+    extensions: Vec<Value>,
 }
+
+/// Where an extension stands that does not say it: later ones are merged over earlier ones.
+const PRIORITY: i64 = 200;
+/// The language that metadata is written in.
+const DEFAULT_LOCALE: &str = "en";
 
 impl Documents {
     pub(super) fn read(path: &Path, version: u64) -> Self {
-        let mut read = Self { version, items: HashMap::new() };
+        let mut read = Self { version, items: HashMap::new(), extensions: Vec::new() };
         for document in querygate_metadata::load::documents(path) {
             read.take(&document);
         }
+        read.extend_objects();
         read
     }
 
     fn take(&mut self, stack: &Value) {
         let package = stack.get("manifest").and_then(|manifest| manifest.get("id")).and_then(Value::as_str);
-        for kind in TYPES.iter().filter(|kind| kind.name != "object") {
+        for kind in TYPES {
             let of_type = stack.get(kind.key);
             let named: Vec<(Option<&String>, &Value)> = match of_type {
                 Some(Value::Array(items)) => items.iter().map(|item| (None, item)).collect(),
@@ -86,6 +94,8 @@ impl Documents {
                 self.items.entry(kind.name).or_default().insert(name.to_owned(), shown);
             }
         }
+        let extensions = stack.get("objectExtensions").and_then(Value::as_array).into_iter().flatten();
+        self.extensions.extend(extensions.cloned());
         if let (Some(package), Some(manifest)) = (package, stack.get("manifest")) {
             self.items.entry("package").or_default().insert(package.to_owned(), manifest.clone());
         }
@@ -108,6 +118,45 @@ impl Documents {
         }
     }
 
+    fn extend_objects(&mut self) {
+        let mut extensions = std::mem::take(&mut self.extensions);
+        extensions.sort_by_key(|one| one.get("priority").and_then(Value::as_i64).unwrap_or(PRIORITY));
+        let mut relabelled = Vec::new();
+        let Some(objects) = self.items.get_mut("object") else { return };
+        for extension in extensions {
+            let name = extension.get("extend").and_then(Value::as_str);
+            let Some(Value::Object(object)) = name.and_then(|name| objects.get_mut(name)) else { continue };
+            for key in ["label", "pluralLabel", "description"] {
+                let Some(label) = extension.get(key) else { continue };
+                object.insert(key.to_owned(), label.clone());
+                relabelled.push((name.unwrap_or_default().to_owned(), key));
+            }
+            if let (Some(Value::Object(fields)), Some(Value::Object(more))) =
+                (object.get_mut("fields"), extension.get("fields"))
+            {
+                fields.extend(more.clone());
+            }
+            if let Some(Value::Array(more)) = extension.get("validations") {
+                let own = object.entry("validations").or_insert_with(|| json!([]));
+                if let Value::Array(own) = own {
+                    own.extend(more.iter().cloned());
+                }
+            }
+        }
+        // What an extension calls an object stands before what the language of the metadata does.
+        let locales = self.items.get_mut("locale");
+        let Some(bundle) = locales.and_then(|locales| locales.get_mut(DEFAULT_LOCALE)) else { return };
+        for (name, key) in relabelled {
+            if let Some(labels) = bundle.get_mut(&name).and_then(Value::as_object_mut) {
+                labels.shift_remove(key);
+            }
+        }
+    }
+
+    pub(super) fn item(&self, kind: &str, name: &str) -> Option<&Value> {
+        self.items.get(kind)?.get(name)
+    }
+
     pub(super) fn items(&self, kind: &str) -> Vec<(String, Value)> {
         let items = self.items.get(kind).into_iter().flatten();
         items.map(|(name, item)| (name.clone(), item.clone())).collect()
@@ -121,7 +170,9 @@ impl Kind {
             item.iter().filter(|(key, _)| is_shown(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
         if let Some(package) = package {
             shown.entry("_packageId").or_insert_with(|| package.into());
+            shown.entry("_provenance").or_insert_with(|| "package".into());
         }
+        shown.entry("_diagnostics").or_insert_with(|| json!({"valid": true}));
         Value::Object(shown)
     }
 }

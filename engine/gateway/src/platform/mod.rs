@@ -3,6 +3,7 @@
 mod apps;
 mod documents;
 mod keys;
+mod layers;
 mod objects;
 mod rights;
 mod verdict;
@@ -130,7 +131,7 @@ impl Platform for GatePlatform {
     fn items(&self, principal: &Arc<Principal>, kind: &str) -> Vec<(String, Value)> {
         let resolved = Resolved::of(self.engine.deployment(), principal);
         match kind {
-            "object" => objects::items(&resolved),
+            "object" => objects::items(&resolved, &self.documents(resolved.deployment.version)),
             "app" => apps::items(&resolved, &self.documents(resolved.deployment.version)),
             // What else is declared names objects, fields and rules.
             _ if resolved.administers() => self.documents(resolved.deployment.version).items(kind),
@@ -140,7 +141,8 @@ impl Platform for GatePlatform {
 
     fn item(&self, principal: &Arc<Principal>, kind: &str, name: &str) -> Option<Value> {
         if kind == "object" {
-            return objects::item(&Resolved::of(self.engine.deployment(), principal), name);
+            let resolved = Resolved::of(self.engine.deployment(), principal);
+            return objects::item(&resolved, &self.documents(resolved.deployment.version), name);
         }
         self.items(principal, kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
     }
@@ -162,7 +164,7 @@ impl Platform for GatePlatform {
     fn explain(&self, principal: &Arc<Principal>, inquiry: &Inquiry) -> Result<Value> {
         let asks = Resolved::of(self.engine.deployment(), principal);
         let Some(user_id) = inquiry.user_id.as_ref().filter(|id| **id != principal.user_id) else {
-            return Ok(verdict::of(&asks, inquiry, asks.administers()));
+            return Ok(verdict::of(&asks, inquiry, asks.administers(), true));
         };
         if !asks.administers() {
             return Err(Error::new(ErrorCode::InsufficientPrivilege, "only administrators ask for other users"));
@@ -170,6 +172,6 @@ impl Platform for GatePlatform {
         let users = self.users.now();
         let stranger = || Principal::builder(user_id).build();
         let other = users.principal_of(user_id).map_or_else(stranger, |known| known.as_ref().clone());
-        Ok(verdict::of(&Resolved::of(Arc::clone(&asks.deployment), &other), inquiry, true))
+        Ok(verdict::of(&Resolved::of(Arc::clone(&asks.deployment), &other), inquiry, true, false))
     }
 }

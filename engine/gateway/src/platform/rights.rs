@@ -1,14 +1,16 @@
 //! What a principal holds and may do, for the client that draws its buttons by it. Decides nothing itself.
 
 use super::Resolved;
-use querygate_metadata::model::ObjectPermission;
+use querygate_metadata::model::{Object, ObjectPermission, Scope};
 use querygate_policy::write::WriteOperation;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// What clients may do with an object by the interface, unless its metadata says otherwise.
-const OPERATIONS: [&str; 10] =
-    ["get", "list", "create", "update", "delete", "upsert", "bulk", "aggregate", "search", "import"];
+/// What clients may do with an object by the interface, unless its metadata says otherwise; `history` of one that keeps it.
+const OPERATIONS: [&str; 11] =
+    ["get", "list", "create", "update", "delete", "upsert", "bulk", "aggregate", "history", "search", "import"];
+/// Rights on all objects that have none of their own.
+const ALL_OBJECTS: &str = "*";
 
 pub(super) fn rights(resolved: &Resolved) -> Value {
     let principal = &resolved.principal;
@@ -19,8 +21,15 @@ pub(super) fn rights(resolved: &Resolved) -> Value {
     let (mut objects, mut fields) = (Map::new(), Map::new());
     for name in resolved.deployment.snapshot.objects.keys() {
         let Some((own, locked)) = of_object(resolved, name) else { continue };
-        objects.insert(name.to_owned(), own);
         fields.extend(locked);
+        // What holds for all others is told once.
+        if sets.iter().any(|set| set.objects.contains_key(name)) {
+            objects.insert(name.to_owned(), own);
+        }
+    }
+    let of_all: Vec<&ObjectPermission> = sets.iter().filter_map(|set| set.objects.get(ALL_OBJECTS)).collect();
+    if !of_all.is_empty() {
+        objects.insert(ALL_OBJECTS.to_owned(), of_entries(&of_all));
     }
     json!({
         "userId": principal.user_id,
@@ -30,7 +39,35 @@ pub(super) fn rights(resolved: &Resolved) -> Value {
         "objects": objects,
         "fields": fields,
         "systemPermissions": system,
+        "tabPermissions": {},
     })
+}
+
+/// Rights as sets grant them, all together.
+fn of_entries(entries: &[&ObjectPermission]) -> Value {
+    let any = |right: fn(&ObjectPermission) -> bool| entries.iter().any(|entry| right(entry));
+    json!({
+        "allowCreate": any(|entry| entry.allow_create),
+        "allowRead": any(|entry| entry.allow_read),
+        "allowEdit": any(|entry| entry.allow_edit),
+        "allowDelete": any(|entry| entry.allow_delete),
+        "allowTransfer": any(|entry| entry.allow_transfer),
+        "viewAllRecords": any(|entry| entry.view_all_records),
+        "modifyAllRecords": any(|entry| entry.modify_all_records),
+    })
+}
+
+/// The widest of the scopes that sets name for an object.
+pub(super) fn widest(scopes: impl Iterator<Item = Scope>) -> Option<&'static str> {
+    let names = [
+        (Scope::Own, "own"),
+        (Scope::OwnAndReports, "own_and_reports"),
+        (Scope::Unit, "unit"),
+        (Scope::UnitAndBelow, "unit_and_below"),
+        (Scope::Org, "org"),
+    ];
+    let places = scopes.filter_map(|scope| names.iter().position(|(own, _)| *own == scope));
+    places.max().and_then(|place| names.get(place)).map(|(_, name)| *name)
 }
 
 /// Rights on an object and its fields that are not edited; `None` of one that the principal can do nothing with.
@@ -44,25 +81,38 @@ fn of_object(resolved: &Resolved, name: &str) -> Option<(Value, Map<String, Valu
     if !read.is_allowed() && !creates && !edits && !deletes {
         return None;
     }
-    let entries = entries(resolved, name);
-    let any = |right: fn(&ObjectPermission) -> bool| entries.iter().any(right);
-    let methods = object.api_methods.clone();
-    let own = json!({
-        "allowCreate": creates,
-        "allowRead": read.is_allowed(),
-        "allowEdit": edits,
-        "allowDelete": deletes,
-        "allowTransfer": any(|entry| entry.allow_transfer || entry.modify_all_records),
-        "allowExport": any(|entry| entry.allow_export),
-        "viewAllRecords": any(|entry| entry.view_all_records),
-        "modifyAllRecords": any(|entry| entry.modify_all_records),
-        "apiOperations": methods.unwrap_or_else(|| OPERATIONS.map(str::to_owned).to_vec()),
-    });
+    let policies = &resolved.deployment.policies;
+    let sets = resolved.principal.permission_sets.iter().filter_map(|set| policies.permission_set(set));
+    let entries: Vec<&ObjectPermission> = sets.filter_map(|set| set.objects.get(name)).collect();
+    let mut own = of_entries(&entries);
+    if let Some(own) = own.as_object_mut() {
+        for (right, may) in
+            [("allowCreate", creates), ("allowRead", read.is_allowed()), ("allowEdit", edits), ("allowDelete", deletes)]
+        {
+            own.insert(right.to_owned(), may.into());
+        }
+        for (key, scopes) in [
+            ("readScope", widest(entries.iter().filter_map(|entry| entry.read_scope))),
+            ("writeScope", widest(entries.iter().filter_map(|entry| entry.write_scope))),
+        ] {
+            own.extend(scopes.map(|scope| (key.to_owned(), scope.into())));
+        }
+        // Who may take records away may do everything that the interface has.
+        match entries.iter().any(|entry| entry.allow_export) {
+            true => drop(own.insert("allowExport".to_owned(), true.into())),
+            false => drop(own.insert("apiOperations".to_owned(), json!(operations(object)))),
+        }
+    }
     let hidden = read.hidden_fields();
     let locked = evaluator.not_editable_fields(name);
     let locked = locked.into_iter().filter(|field| !hidden.contains(field));
     let field = |field: String| (format!("{name}.{field}"), json!({"readable": true, "editable": false}));
     Some((own, locked.map(field).collect()))
+}
+
+fn operations(object: &Object) -> Vec<String> {
+    let all = OPERATIONS.into_iter().filter(|name| *name != "history" || object.track_history);
+    object.api_methods.clone().unwrap_or_else(|| all.map(str::to_owned).collect())
 }
 
 /// What the held sets say of an object.

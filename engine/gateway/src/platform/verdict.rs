@@ -1,30 +1,33 @@
 //! Verdicts of the rules, layer by layer, as ObjectStack's interface tells them. Decides nothing itself.
 
-use super::Resolved;
 use super::rights::entries;
+use super::{Resolved, layers};
 use querygate_policy::write::WriteOperation;
 use querygate_policy::{Layer, LayerEffect, LayerVerdict};
 use querygate_query_api::requests::platform::Inquiry;
 use serde_json::{Value, json};
 
-/// `whole`: with the names of sets, policies and rules.
-pub(super) fn of(resolved: &Resolved, inquiry: &Inquiry, whole: bool) -> Value {
+/// `whole`: with the names of policies and rules; what the principal holds is told in any case. `is_own`: for who asks.
+pub(super) fn of(resolved: &Resolved, inquiry: &Inquiry, whole: bool, is_own: bool) -> Value {
     let (allowed, layers) = decide(resolved, inquiry);
     let principal = &resolved.principal;
-    let shown: Vec<Value> = layers.iter().map(|layer| told(layer, whole)).collect();
+    let mut about = json!({
+        "userId": principal.user_id,
+        "positions": principal.positions,
+        "permissionSets": principal.permission_sets,
+    });
+    if let (true, Some(about)) = (is_own, about.as_object_mut()) {
+        about.insert("principalKind".to_owned(), "human".into());
+    }
     let mut answer = json!({
         "allowed": allowed,
         "object": inquiry.object,
         "operation": inquiry.operation,
-        "principal": {
-            "userId": principal.user_id,
-            "positions": principal.positions,
-            "permissionSets": principal.permission_sets,
-            "principalKind": "human",
-        },
-        "layers": shown,
+        "principal": about,
+        "layers": layers::told(resolved, inquiry, &layers, whole),
     });
-    if let (true, Some(answer)) = (inquiry.operation == "read", answer.as_object_mut()) {
+    let reads = matches!(inquiry.operation.as_str(), "read" | "export");
+    if let (true, Some(answer)) = (reads, answer.as_object_mut()) {
         // A filter names columns that may be hidden from those it binds.
         answer.insert("readFilter".to_owned(), Value::Null);
     }
@@ -68,14 +71,4 @@ fn decide(resolved: &Resolved, inquiry: &Inquiry) -> (bool, Vec<LayerVerdict>) {
         }
         _ => right(false, read().1, "nothing grants this operation"),
     }
-}
-
-fn told(layer: &LayerVerdict, whole: bool) -> Value {
-    let (detail, contributors) = if whole {
-        let contributors: Vec<Value> = layer.contributors.iter().map(|name| json!({"name": name})).collect();
-        (layer.detail.as_str(), contributors)
-    } else {
-        ("", Vec::new())
-    };
-    json!({"layer": layer.layer.name(), "verdict": layer.effect.name(), "detail": detail, "contributors": contributors})
 }
