@@ -14,7 +14,8 @@ import matrix as m
 import sqlalchemy
 from dlt.sources.sql_database import sql_database, sql_table
 
-LOADED = ["regions", "products", "employees", "accounts"]
+# Of each way to read; by rows it takes a minute for some ten thousand.
+LOADED = {"sqlalchemy": ["regions", "products", "employees"], "pyarrow": ["regions", "products", "employees", "accounts"]}
 
 
 def address(user):
@@ -31,10 +32,10 @@ def stored(name, sql):
 
 
 @functools.cache
-def loaded(user, backend="sqlalchemy"):
-    """All of `LOADED` in a file of its own."""
+def loaded(user, backend="pyarrow"):
+    """The tables of `LOADED` in a file of their own."""
     name = f"{user}_{backend}"
-    pipeline(name).run(sql_database(address(user), schema="public", table_names=LOADED, backend=backend, reflection_level="full_with_precision"))
+    pipeline(name).run(sql_database(address(user), schema="public", table_names=LOADED[backend], backend=backend, reflection_level="full_with_precision"))
     return name
 
 
@@ -83,16 +84,15 @@ def policy():
 
 def own():
     for user, count in m.ACCOUNTS.items():
-        first, second = loaded(user), loaded(user, "pyarrow")
-        same = "select count(*), count(distinct id), round(sum(annual_revenue), 2), min(created_at), max(created_at) from demo.accounts"
-        m.expect(f"both ways are alike for {user}", stored(first, same), stored(second, same))
+        for same in ("select count(*), count(distinct id), min(hired_on), max(hired_on), min(name) from demo.employees", "select count(*), min(id), max(name) from demo.products"):
+            m.expect(f"both ways are alike for {user}", stored(loaded(user, "sqlalchemy"), same), stored(loaded(user), same))
         name = f"{user}_by_increments"
         for until in ("2025-01-01T00:00:00Z", None):
             created = dlt.sources.incremental("created_at", initial_value=dlt.common.pendulum.parse("1970-01-01T00:00:00Z"),
                                               end_value=None if until is None else dlt.common.pendulum.parse(until))
-            pipeline(name).run(sql_table(address(user), table="accounts", schema="public", incremental=created), write_disposition="merge", primary_key="id")
+            pipeline(name).run(sql_table(address(user), table="accounts", schema="public", backend="pyarrow", incremental=created), write_disposition="merge", primary_key="id")
         m.expect(f"by increments for {user}", stored(name, "select count(*), count(distinct id) from demo.accounts"), [(count, count)])
-    return f"{len(LOADED)} tables into DuckDB by rows and by Arrow; one by increments with merge, as two users"
+    return "tables into DuckDB by rows and by Arrow; one by increments with merge, as two users"
 
 
 m.run("dlt", dlt.__version__, {"connect": connect, "tables": tables, "describe": describe, "errors": errors, "fetch": fetch, "policy": policy, "own": own})

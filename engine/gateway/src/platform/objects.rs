@@ -51,7 +51,9 @@ fn seen(resolved: &Resolved, documents: &Documents, name: &str, unseen: &HashSet
     }
     let declared = documents.item("object", name).and_then(Value::as_object);
     let hidden = object.fields.keys().map(String::as_str).filter(|name| decision.hidden_fields().contains(*name));
-    let secret = Secret { names: unseen.iter().copied().chain(hidden).collect() };
+    let labels = object.fields.values().filter(|field| decision.hidden_fields().contains(&field.name));
+    let labels = labels.map(|field| words(&field.label)).filter(|words| !words.is_empty()).collect();
+    let secret = Secret { names: unseen.iter().copied().chain(hidden).collect(), labels };
     let mut item = described(object, &decision, declared, &secret);
     if !resolved.administers() {
         // Code is of those who administer; a client shows the rest.
@@ -64,6 +66,16 @@ fn seen(resolved: &Resolved, documents: &Documents, name: &str, unseen: &HashSet
 /// Names that a principal does not hear.
 struct Secret<'a> {
     names: HashSet<&'a str>,
+    /// What people call hidden fields, as words in lower case.
+    labels: Vec<Vec<String>>,
+}
+
+/// What people write about an object or a field.
+const PROSE: [&str; 3] = ["description", "inlineHelpText", "helpText"];
+
+/// `Unit price` and `unit-price` are the same words.
+fn words(text: &str) -> Vec<String> {
+    text.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 impl Secret<'_> {
@@ -80,6 +92,18 @@ impl Secret<'_> {
     fn is_word_of(&self, text: &str) -> bool {
         !self.names.is_empty()
             && text.split(|sign: char| !sign.is_alphanumeric() && sign != '_').any(|word| self.names.contains(word))
+    }
+
+    /// A part under its key, as [`taken_out`](Self::taken_out); prose that speaks of a hidden field is none.
+    fn told(&self, key: &str, part: &Value) -> Option<Value> {
+        let speaks = |text: &str| {
+            let text = words(text);
+            self.labels.iter().any(|label| text.windows(label.len()).any(|part| part == label))
+        };
+        match part {
+            Value::String(text) if PROSE.contains(&key) && speaks(text) => None,
+            part => self.taken_out(part),
+        }
     }
 
     /// A part without what names one of them: without the members of a list or an object that do; `None` of any other that does.
@@ -109,7 +133,7 @@ fn described(
     // What follows from rules stands as they are in force.
     let own = ["name", "fields", "nameField", "ownership", "_packageId"];
     for (key, part) in declared.into_iter().flatten().filter(|(key, _)| !own.contains(&key.as_str())) {
-        item.extend(secret.taken_out(part).map(|part| (key.clone(), part)));
+        item.extend(secret.told(key, part).map(|part| (key.clone(), part)));
     }
     let mut put = |key: &str, value: Value| {
         if !value.is_null() {
@@ -119,7 +143,7 @@ fn described(
     put("name", json!(object.name));
     put("label", json!(object.label));
     put("pluralLabel", json!(object.plural_label));
-    put("description", json!(object.description));
+    put("description", secret.told("description", &json!(object.description)).unwrap_or_default());
     put("isSystem", json!(object.is_system));
     put("nameField", json!(object.name_field.as_ref().filter(sees)));
     put("sharingModel", json!(sharing(object.sharing_model)));
@@ -163,17 +187,13 @@ fn of_field(
     secret: &Secret<'_>,
 ) -> Value {
     let is_masked = decision.masks().contains_key(&field.name);
-    let mut shown = match declared {
-        Some(declared) => {
-            // The object that a reference is to is told, as its values are.
-            let told = |(key, part): (&String, &Value)| match key.as_str() {
-                "reference" | "type" | "name" => Some((key.clone(), part.clone())),
-                _ => Some((key.clone(), secret.taken_out(part)?)),
-            };
-            declared.iter().filter_map(told).collect()
-        }
-        None => of_rules(field),
+    let all = declared.map_or_else(|| of_rules(field), Map::clone);
+    // The object that a reference is to is told, as its values are.
+    let told = |(key, part): (String, Value)| match key.as_str() {
+        "reference" | "type" | "name" => Some((key, part)),
+        _ => secret.told(&key, &part).map(|part| (key, part)),
     };
+    let mut shown: Map<String, Value> = all.into_iter().filter_map(told).collect();
     shown.entry("label").or_insert_with(|| field.label.as_str().into());
     if let Some(at) = FILLED.iter().position(|name| *name == field.name)
         && declared.is_none()
@@ -258,7 +278,7 @@ mod tests {
 
     #[test]
     fn parts_that_name_what_is_hidden_are_taken_out() {
-        let secret = Secret { names: HashSet::from(["budget", "crm_deal"]) };
+        let secret = Secret { names: HashSet::from(["budget", "crm_deal"]), labels: vec![words("Net Budget")] };
         let part =
             json!([{"field": "budget"}, {"condition": "record.budget > 1"}, {"field": "budgets"}, "crm_deal", 1]);
         assert_eq!(secret.taken_out(&part), Some(json!([{"field": "budgets"}, 1])));
@@ -267,7 +287,10 @@ mod tests {
             Some(json!({"own": true}))
         );
         assert_eq!(secret.taken_out(&json!("budget")), None);
-        let none = Secret { names: HashSet::new() };
+        assert_eq!(secret.told("description", &json!("Without the net-budget.")), None);
+        assert!(secret.told("description", &json!("Net of all budgets.")).is_some());
+        assert!(secret.told("label", &json!("Net budget")).is_some(), "a label is no prose");
+        let none = Secret { names: HashSet::new(), labels: Vec::new() };
         assert_eq!(none.taken_out(&part), Some(part));
     }
 }

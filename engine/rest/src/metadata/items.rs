@@ -108,8 +108,9 @@ impl Site {
 
 fn relabel(item: &mut Map<String, Value>, labels: &Value, keys: &[&str]) {
     for key in keys {
-        if let Some(label) = labels.get(*key).filter(|label| label.is_string()) {
-            item.insert((*key).to_owned(), label.clone());
+        // What is withheld in one language is in all.
+        if let (Some(label), Some(own)) = (labels.get(*key).filter(|label| label.is_string()), item.get_mut(*key)) {
+            *own = label.clone();
         }
     }
 }
