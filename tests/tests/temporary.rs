@@ -136,6 +136,13 @@ fn statements_with_parameters_are_prepared_once() {
             .unwrap();
         assert_eq!(client.query_one(&read, &[&"x"]).await.unwrap().get::<_, i64>(0), 3);
         assert_eq!(client.execute(&insert, &[&4_i32, &"x"]).await.unwrap(), 1);
+        // A name is looked up anew when a temporary table takes it, or gives it back.
+        let shadowed = client.prepare("SELECT count(*) FROM invoices").await.unwrap();
+        let all = client.query_one(&shadowed, &[]).await.unwrap().get::<_, i64>(0);
+        client.batch_execute("CREATE TEMP TABLE invoices (x int)").await.unwrap();
+        assert_eq!(client.query_one(&shadowed, &[]).await.unwrap().get::<_, i64>(0), 0);
+        client.batch_execute("DROP TABLE invoices").await.unwrap();
+        assert_eq!(client.query_one(&shadowed, &[]).await.unwrap().get::<_, i64>(0), all);
         client.batch_execute("DROP TABLE t").await.unwrap();
         let gone = client.query_one(&read, &[&"x"]).await.unwrap_err();
         assert_eq!(gone.code().unwrap().code(), "42P01");

@@ -61,7 +61,8 @@ impl GateSession {
         let inner = self.inner();
         let same = !inner.transaction.is_open() && inner.settings.stamp() == look_up.settings;
         drop(inner);
-        let same = same && !self.runs.block().is_open();
+        // A temporary table may have taken a name.
+        let same = same && !self.runs.block().is_open() && !self.has_temporary();
         let holds = same && look_up.session == self.id && look_up.version == self.gate.version();
         if holds && look_up.until_ms.is_none_or(|until| milliseconds(now) < until) {
             Ok(look_up)
