@@ -177,8 +177,9 @@ async fn try_table(
             Ok(()) | Err(_) => {}
         }
     }
-    // What is wrong with all of them is wrong with the table.
-    if failed.is_empty() || failed.len() == table.fields.len() {
+    // What is wrong with each column may be each column's; where rows cannot be read without any, it is the table's.
+    let is_of_table = failed.len() == table.fields.len() && read(session, name, "1").await.is_err();
+    if failed.is_empty() || is_of_table {
         return Ok(Some(vec![unreadable(None, &error)]));
     }
     Ok(Some(failed))

@@ -38,11 +38,29 @@ const TABLES_AT_ONCE: usize = 8;
 pub(super) async fn read(driver: &dyn Driver, reading: &Reading<'_>) -> Result<Vec<Found>> {
     let tables = driver.tables().await?;
     let described = stream::iter(&tables).map(|table| async move {
-        let described = driver.describe(table).await?;
+        let described = match driver.describe(table).await {
+            Ok(described) => described,
+            Err(error) if is_of_all(&error) => return Err(error),
+            // A view over what is gone or fails, a table that was dropped meanwhile: the others are there.
+            Err(error) => {
+                let cause = error.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+                return Ok(Found {
+                    remote: (reading.known_as)(table),
+                    schema: (reading.schema)(table),
+                    unreadable: Some(format!("{}{cause}", error.message())),
+                    ..Found::default()
+                });
+            }
+        };
         let unreadable = refusal(driver, &described).await;
         Ok::<_, Error>(Found { unreadable, ..table_of(&described, reading) })
     });
     described.buffered(TABLES_AT_ONCE).try_collect().await
+}
+
+/// Whether it says that the server is away, or has no room or time, and nothing of a table: PostgreSQL's classes 08, 53 and 57.
+fn is_of_all(error: &Error) -> bool {
+    matches!(error.code().sqlstate().get(..2), Some("08" | "53" | "57"))
 }
 
 fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
