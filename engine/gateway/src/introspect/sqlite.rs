@@ -132,6 +132,13 @@ async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result
                     .push(format!("as double precision: {table}.{name} ({declared}), for some value has more digits"));
                 ValueType::Float64
             }
+            ValueType::Float64 if is_numeric(&declared) => {
+                let (value_type, guess) = exact(connection, table, &name).await?;
+                guesses.extend(guess.map(|how| {
+                    format!("{how}: {table}.{name} ({declared}), for its whole numbers have more digits than a double")
+                }));
+                value_type
+            }
             own => own,
         };
         let is_text = value_type == ValueType::Text;
@@ -169,6 +176,31 @@ async fn keeps_scale(connection: &mut SqliteConnection, table: &str, column: &st
     sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?.try_get(0)
 }
 
+/// What holds the values of a column that is numeric and says no places: doubles, unless first values are whole numbers that a double has
+/// not; with how the column is served then.
+async fn exact(
+    connection: &mut SqliteConnection,
+    table: &str,
+    column: &str,
+) -> sqlx::Result<(ValueType, Option<&'static str>)> {
+    let (table, column) = (quoted(table), quoted(column));
+    let sql = format!(
+        "SELECT coalesce(max(typeof(c) = 'integer' AND (c > {DOUBLE_MAX} OR c < -{DOUBLE_MAX})), 0), \
+         coalesce(max(typeof(c) <> 'integer'), 0) FROM (SELECT {column} AS c FROM {table} LIMIT {SAMPLE_ROWS}) \
+         WHERE c IS NOT NULL"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?;
+    let (are_large, are_others): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(match (are_large != 0, are_others != 0) {
+        (false, _) => (ValueType::Float64, None),
+        (true, false) => (ValueType::Int64, Some("as bigint")),
+        (true, true) => (ValueType::Text, Some("as text")),
+    })
+}
+
+/// The greatest whole number below which a double has all.
+const DOUBLE_MAX: i64 = 1 << 53;
+
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -200,7 +232,7 @@ fn holds(declared: &str) -> ValueType {
     if has("blob") || has("binary") {
         return ValueType::Binary;
     }
-    if let "decimal" | "numeric" | "money" = name {
+    if is_numeric(declared) {
         return arguments(&lower).unwrap_or(ValueType::Float64);
     }
     match name {
@@ -215,6 +247,12 @@ fn holds(declared: &str) -> ValueType {
         _ if has("real") || has("floa") || has("doub") => ValueType::Float64,
         _ => ValueType::Text,
     }
+}
+
+/// Whether a declared type is numeric by its name.
+fn is_numeric(declared: &str) -> bool {
+    let name = declared.split('(').next().unwrap_or_default().trim();
+    ["decimal", "numeric", "money"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 fn arguments(declared: &str) -> Option<ValueType> {
@@ -247,6 +285,21 @@ mod tests {
         ] {
             assert_eq!(holds(declared), expected, "{declared}");
         }
+    }
+
+    #[tokio::test]
+    async fn whole_numbers_that_a_double_has_not_are_no_doubles() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.sqlite");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let schema = "CREATE TABLE n (small NUMERIC, large NUMERIC, mixed DECIMAL, none NUMERIC);
+            INSERT INTO n VALUES (1, 9007199254740993, 9007199254740993, NULL), (1.5, -9223372036854775808, 0.5, NULL);";
+        sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let (tables, _) = read(&path).await.unwrap();
+        let found: Vec<ValueType> = tables[0].columns.iter().map(|column| column.holds.unwrap().value_type).collect();
+        assert_eq!(found, [ValueType::Float64, ValueType::Int64, ValueType::Text, ValueType::Float64]);
     }
 
     #[tokio::test]
