@@ -235,11 +235,16 @@ fn in_full<'a>(config: &Config, described: &'a Described) -> Vec<&'a str> {
     described.tables.iter().map(|table| table.object.as_str()).filter(|name| !narrowed(name)).collect()
 }
 
+/// Tables that are named where all of them are told.
+const NAMED_MAX: usize = 50;
+
 fn say_proposals(config: &Config, described: &Described, output: &mut Output) -> Result<()> {
     let full = in_full(config, described);
     if !full.is_empty() {
-        let line =
-            format!("\nWho holds {}_reader sees every row and column of: {}.", described.namespace, full.join(", "));
+        let shown = full.get(..NAMED_MAX).unwrap_or(&full).join(", ");
+        let more = full.len().checked_sub(NAMED_MAX).filter(|more| *more > 0);
+        let more = more.map(|more| format!(", and of {more} more")).unwrap_or_default();
+        let line = format!("\nWho holds {}_reader sees every row and column of: {shown}{more}.", described.namespace);
         output.line(&line).map_err(written)?;
     }
     let proposals = proposals(&described.tables);
