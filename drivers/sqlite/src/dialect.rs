@@ -56,10 +56,13 @@ impl Dialect for SqliteDialect<'_> {
     }
 
     fn scan_column(&self, qualified: String, column: &ScanColumn) -> Result<String, Refusal> {
-        // Numbers among texts, as SQLite prints them; a blob is no text.
+        // Numbers among texts, as SQLite prints them, but for doubles of which that is another one; a blob is no text.
         if (column.value_type, column.encoding.stored()) == (ValueType::Text, Encoding::Text) {
+            let printed = format!("CAST({qualified} AS TEXT)");
             return Ok(format!(
-                "CASE typeof({qualified}) WHEN 'blob' THEN {qualified} ELSE CAST({qualified} AS TEXT) END"
+                "CASE WHEN typeof({qualified}) = 'blob' THEN {qualified} \
+                 WHEN typeof({qualified}) = 'real' AND CAST({printed} AS REAL) <> {qualified} THEN printf('%!.17g', {qualified}) \
+                 ELSE {printed} END"
             ));
         }
         match &column.collation {

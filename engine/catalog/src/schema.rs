@@ -79,7 +79,7 @@ impl SchemaProvider for SearchPath {
 }
 
 /// These schemas with one more, [`SEARCHED`], which has what those of `path` have, in their order. As in Postgres,
-/// `pg_catalog` comes first where it is not named, and a name that no schema has is passed over.
+/// `pg_catalog` comes first where it is not named, but for a session's own schema of temporary tables; a name that no schema has is passed over.
 pub(crate) fn with_search_path(
     list: &dyn CatalogProviderList,
     path: &[String],
@@ -92,7 +92,9 @@ pub(crate) fn with_search_path(
         }
     }
     let implicit = (!path.iter().any(|name| name == "pg_catalog")).then_some("pg_catalog");
-    let names = implicit.into_iter().chain(path.iter().map(String::as_str));
+    let (own, declared): (Vec<&str>, Vec<&str>) =
+        path.iter().map(String::as_str).partition(|name| name.starts_with(TEMPORARY));
+    let names = own.into_iter().chain(implicit).chain(declared);
     let searched = names.filter_map(|name| known.schema(name)).collect();
     catalog.register_schema(SEARCHED, Arc::new(SearchPath(searched)))?;
     let list = MemoryCatalogProviderList::new();

@@ -101,3 +101,27 @@ WITH w AS (SELECT 5 AS n) INSERT INTO kept SELECT n FROM w;
 SELECT * FROM kept ORDER BY x;
 DISCARD TEMP;
 SELECT * FROM kept;
+-- The session's own schema.
+SELECT current_schema();
+CREATE TEMP VIEW tv AS SELECT 1 AS a;
+SELECT current_schema(), current_schemas(false), array_length(current_schemas(true), 1), (current_schemas(true))[2], pg_my_temp_schema() <> 0;
+SELECT nspname LIKE 'pg_temp%' FROM pg_namespace WHERE oid = pg_my_temp_schema();
+SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname = 'tv';
+CREATE TEMP TABLE pg_am (x int);
+SELECT count(*) FROM pg_am;
+DROP VIEW tv;
+SELECT * FROM pg_temp.tv;
+-- A statement that fails has changed nothing.
+CREATE TEMP TABLE f (x int UNIQUE);
+INSERT INTO f VALUES (1) RETURNING 1 / (x - 1);
+INSERT INTO f VALUES (2), (2);
+SELECT count(*) FROM f;
+INSERT INTO f VALUES (1), (2), (NULL), (NULL);
+UPDATE f SET x = 2 WHERE x = 1;
+UPDATE f SET x = x + 1 WHERE x = 2;
+DELETE FROM f RETURNING 1 / (x - 1);
+DELETE FROM f WHERE x = 3 RETURNING 1 / x;
+SELECT count(*), sum(x) FROM f;
+DELETE FROM f WHERE x IS NULL;
+DELETE FROM f;
+SELECT count(*) FROM f;

@@ -15,13 +15,14 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("current_role", 0, 0, "name", user),
     strict("getpgusername", 0, 0, "name", user),
     strict("current_schema", 0, 0, "name", |c, _| {
-        Ok(c.path().into_iter().find(|s| *s != "pg_catalog").map(str::to_owned).into())
+        Ok(c.path().into_iter().find(|s| *s != "pg_catalog" && !is_temporary(s)).map(str::to_owned).into())
     }),
     strict("current_schemas", 1, 1, "_name", |c, args| {
         let implicit = flag(args, 0);
         let declared = c.vars.search_path.as_ref().unwrap_or(&c.catalog.image().search_path);
         let named = declared.iter().any(|s| s == "pg_catalog");
-        Ok(c.path().into_iter().filter(|s| *s != "pg_catalog" || implicit || named).collect::<Vec<_>>().into())
+        let told = |s: &&str| implicit || if *s == "pg_catalog" { named } else { !is_temporary(s) };
+        Ok(c.path().into_iter().filter(told).collect::<Vec<_>>().into())
     }),
     of_session(strict("pg_backend_pid", 0, 0, "int4", |c, _| Ok(c.vars.backend_pid.into()))),
     of_session(strict("current_setting", 1, 2, "text", current_setting)),
@@ -30,7 +31,11 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     of_session(strict("pg_conf_load_time", 0, 0, "timestamptz", |c, _| Ok(Cell::Micros(c.vars.started_micros)))),
     strict("pg_is_in_recovery", 0, 0, "bool", no),
     strict("pg_is_wal_replay_paused", 0, 0, "bool", no),
-    strict("pg_my_temp_schema", 0, 0, "oid", |_, _| Ok(Cell::Int(0))),
+    strict("pg_my_temp_schema", 0, 0, "oid", |c, _| {
+        let own = c.path().into_iter().find(|schema| is_temporary(schema));
+        let own = own.and_then(|schema| c.catalog.objects.schema_by_name(schema));
+        Ok(Cell::Int(own.map_or(0, |schema| i64::from(schema.oid))))
+    }),
     strict("pg_is_other_temp_schema", 1, 1, "bool", no),
     strict("getdatabaseencoding", 0, 0, "name", |_, _| Ok("UTF8".into())),
     strict("pg_client_encoding", 0, 0, "name", |_, _| Ok("UTF8".into())),
@@ -65,6 +70,11 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("pg_jit_available", 0, 0, "bool", no),
     strict("pg_trigger_depth", 0, 0, "int4", |_, _| Ok(Cell::Int(0))),
 ];
+
+/// Whether a schema is that of a session's temporary tables, which is searched first and is none of the declared ones.
+fn is_temporary(schema: &str) -> bool {
+    schema.starts_with("pg_temp_")
+}
 
 fn user(call: &Call<'_>, _: &[Cell]) -> Result<Cell> {
     Ok((&call.catalog.image().user).into())

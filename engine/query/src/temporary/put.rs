@@ -2,16 +2,18 @@
 
 use super::definition::{DefinedColumn, Definition, UniqueColumns};
 use super::rows::{Chunk, ChunkStore, Chunks};
+use super::tables::TemporaryTables;
 use crate::write::values::assignment::{fit, within};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
 };
-use arrow::compute::{cast, interleave};
+use arrow::compute::{cast, concat_batches, interleave};
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::memory_pool::MemoryReservation;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::task::yield_now;
 
 /// Rows of a query, charged as long as they are held.
 #[derive(Debug)]
@@ -26,38 +28,65 @@ pub(crate) struct Put {
     pub(crate) rows: Chunks,
     /// New rows, rows with new values, or those that are gone.
     pub(crate) changed: Chunks,
-    /// The chunks among `rows` that hold new values.
-    new_from: Vec<Arc<Chunk>>,
 }
 
 impl Put {
     pub(crate) fn cleared() -> Self {
-        Self { rows: Chunks::default(), changed: Chunks::default(), new_from: Vec::new() }
+        Self { rows: Chunks::default(), changed: Chunks::default() }
+    }
+}
+
+/// Rows that a few new ones are put together with, so that a table that grows row by row has no chunk for each.
+const TOGETHER_MAX: usize = 2_048;
+
+/// A table that is changed. Each step asks between chunks whether it is over.
+#[derive(Debug)]
+pub(crate) struct TableChange {
+    pub(crate) before: Chunks,
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) table: Arc<str>,
+    pub(crate) tables: Arc<TemporaryTables>,
+}
+
+impl TableChange {
+    fn store(&self) -> &ChunkStore {
+        self.tables.store()
     }
 
-    pub(crate) fn added(before: &Chunks, new: Chunks) -> Self {
-        let rows = before.iter().chain(new.iter()).map(Arc::clone).collect();
-        let new_from = new.iter().map(Arc::clone).collect();
-        Self { rows, changed: new, new_from }
+    /// # Errors
+    /// 23505: rows share a key. 53200, 53100: there is no room.
+    pub(crate) async fn added(&self, new: Chunks) -> Result<Put> {
+        let mut rows: Vec<Arc<Chunk>> = self.before.iter().map(Arc::clone).collect();
+        let few = new.iter().map(|chunk| chunk.count()).sum::<usize>();
+        match rows.last().map(Arc::clone) {
+            Some(last) if last.count() + few <= TOGETHER_MAX => {
+                let batches = [last].iter().chain(new.iter()).map(|chunk| chunk.batch()).collect::<Result<Vec<_>>>()?;
+                let batch = concat_batches(self.definition.schema(), &batches).map_err(Error::internal)?;
+                rows.pop();
+                rows.push(self.store().keep(batch)?);
+            }
+            Some(_) | None => rows.extend(new.iter().map(Arc::clone)),
+        }
+        self.check_keys(&rows).await?;
+        Ok(Put { rows: rows.into(), changed: new })
     }
 
     /// `found`: the number of each row, then its values for the columns `assigned`. Of a row that was found more than once, the first.
-    pub(crate) fn updated(
-        before: &Chunks,
-        found: CollectedRows,
-        assigned: &[usize],
-        (definition, table): (&Definition, &str),
-        store: &ChunkStore,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`added`](Self::added); 22001, 23502: a value that the column does not hold.
+    pub(crate) async fn updated(&self, found: &CollectedRows, assigned: &[usize]) -> Result<Put> {
         let mut places: HashMap<i64, (usize, usize)> = HashMap::new();
         for (at, batch) in found.batches.iter().enumerate() {
+            yield_now().await;
             for (row, number) in numbers(batch)?.values().iter().enumerate() {
                 places.entry(*number).or_insert((at, row));
             }
         }
-        let (mut rows, mut changed, mut new_from) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut changed) = (Vec::new(), Vec::new());
         let mut first = 0_i64;
-        for chunk in before.iter() {
+        for chunk in self.before.iter() {
+            yield_now().await;
             let own = (first..).take(chunk.count());
             first = first.saturating_add(chunk.length());
             let hits: Vec<(usize, (usize, usize))> =
@@ -67,27 +96,33 @@ impl Put {
                 continue;
             }
             let batch = with_values(&chunk.batch()?, &hits, &found.batches, assigned)?;
-            let batch = stored(&batch, definition, table)?;
+            let batch = stored(&batch, &self.definition, &self.table)?;
             let numbers: Vec<u32> = hits.iter().filter_map(|(row, _)| u32::try_from(*row).ok()).collect();
-            let new = store.keep(batch)?;
+            let new = self.store().keep(batch)?;
             changed.push(match new.only(&numbers)? {
-                Some(only) => store.keep(only)?,
+                Some(only) => self.store().keep(only)?,
                 None => Arc::clone(&new),
             });
-            new_from.push(Arc::clone(&new));
             rows.push(new);
         }
-        Ok(Self { rows: rows.into(), changed: changed.into(), new_from })
+        if !changed.is_empty() {
+            self.check_keys(&rows).await?;
+        }
+        Ok(Put { rows: rows.into(), changed: changed.into() })
     }
 
-    pub(crate) fn deleted(before: &Chunks, found: &CollectedRows, store: &ChunkStore) -> Result<Self> {
+    /// # Errors
+    /// 53200, 53100: there is no room.
+    pub(crate) async fn deleted(&self, found: &CollectedRows) -> Result<Put> {
         let mut gone = HashSet::new();
         for batch in &found.batches {
+            yield_now().await;
             gone.extend(numbers(batch)?.values().iter().copied());
         }
         let (mut rows, mut changed) = (Vec::new(), Vec::new());
         let mut first = 0_i64;
-        for chunk in before.iter() {
+        for chunk in self.before.iter() {
+            yield_now().await;
             let own = (first..).take(chunk.count());
             first = first.saturating_add(chunk.length());
             let (lost, kept): (Vec<_>, Vec<_>) = own.zip(0_u32..).partition(|(number, _)| gone.contains(number));
@@ -97,53 +132,53 @@ impl Put {
             }
             let of = |rows: Vec<(i64, u32)>| rows.into_iter().map(|(_, row)| row).collect::<Vec<u32>>();
             changed.push(match chunk.only(&of(lost))? {
-                Some(only) => store.keep(only)?,
+                Some(only) => self.store().keep(only)?,
                 None => Arc::clone(chunk),
             });
             if !kept.is_empty()
                 && let Some(only) = chunk.only(&of(kept))?
             {
-                rows.push(store.keep(only)?);
+                rows.push(self.store().keep(only)?);
             }
         }
-        Ok(Self { rows: rows.into(), changed: changed.into(), new_from: Vec::new() })
+        Ok(Put { rows: rows.into(), changed: changed.into() })
     }
 
-    /// Proves that no two rows share a key.
-    ///
-    /// # Errors
-    /// 23505.
-    pub(crate) fn check_keys(&self, definition: &Definition, table: &str) -> Result<()> {
-        if self.new_from.is_empty() {
-            return Ok(());
+    async fn check_keys(&self, rows: &[Arc<Chunk>]) -> Result<()> {
+        for key in self.definition.keys() {
+            self.check_key(key, rows).await?;
         }
-        definition.keys().iter().try_for_each(|key| self.check_key(key, definition, table))
+        Ok(())
     }
 
-    fn check_key(&self, key: &UniqueColumns, definition: &Definition, table: &str) -> Result<()> {
-        let places: Vec<usize> = key.columns.iter().filter_map(|name| definition.place(name)).collect();
-        let fields = places.iter().filter_map(|place| definition.schema().fields().get(*place));
+    async fn check_key(&self, key: &UniqueColumns, rows: &[Arc<Chunk>]) -> Result<()> {
+        let places: Vec<usize> = key.columns.iter().filter_map(|name| self.definition.place(name)).collect();
+        let fields = places.iter().filter_map(|place| self.definition.schema().fields().get(*place));
         let fields = fields.map(|field| SortField::new(field.data_type().clone())).collect();
         let converter = RowConverter::new(fields).map_err(Error::internal)?;
         let mut seen: HashSet<Box<[u8]>> = HashSet::new();
-        for chunk in self.rows.iter() {
+        for chunk in rows {
+            yield_now().await;
             let batch = chunk.batch()?.project(&places).map_err(Error::internal)?;
-            let rows = converter.convert_columns(batch.columns()).map_err(Error::internal)?;
-            for (at, row) in rows.iter().enumerate() {
+            let keys = converter.convert_columns(batch.columns()).map_err(Error::internal)?;
+            for (at, own) in keys.iter().enumerate() {
                 // NULL is equal to nothing.
-                if batch.columns().iter().all(|column| column.is_valid(at)) && !seen.insert(row.as_ref().into()) {
-                    let usual = || match key.is_primary {
-                        true => format!("{table}_pkey"),
-                        false => format!("{table}_{}_key", key.columns.join("_")),
-                    };
-                    let name = key.name.clone().unwrap_or_else(usual);
-                    let text = format!("duplicate key value violates unique constraint \"{name}\"");
-                    return Err(Error::new(ErrorCode::UniqueViolation, text));
+                if batch.columns().iter().all(|column| column.is_valid(at)) && !seen.insert(own.as_ref().into()) {
+                    return Err(taken(key, &self.table));
                 }
             }
         }
         Ok(())
     }
+}
+
+fn taken(key: &UniqueColumns, table: &str) -> Error {
+    let usual = || match key.is_primary {
+        true => format!("{table}_pkey"),
+        false => format!("{table}_{}_key", key.columns.join("_")),
+    };
+    let name = key.name.clone().unwrap_or_else(usual);
+    Error::new(ErrorCode::UniqueViolation, format!("duplicate key value violates unique constraint \"{name}\""))
 }
 
 fn numbers(batch: &RecordBatch) -> Result<&Int64Array> {

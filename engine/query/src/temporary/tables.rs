@@ -165,6 +165,11 @@ impl TemporaryTables {
         Ok(())
     }
 
+    /// Undoes a statement that failed: these are those that there were before it.
+    pub(crate) fn back_to(&self, before: TemporaryRelations) {
+        self.state().now = before;
+    }
+
     pub(crate) fn savepoint(&self, id: u32) {
         let state = &mut *self.state();
         if state.now.generation > 0 || state.before.is_some() {

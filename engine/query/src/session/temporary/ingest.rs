@@ -4,7 +4,7 @@ use crate::session::gate_session::GateSession;
 use crate::sql::copy_from::CopyFrom;
 use crate::temporary::change::TemporaryChange;
 use crate::temporary::definition::DefinedColumn;
-use crate::temporary::put::{Put, placed, stored};
+use crate::temporary::put::{TableChange, placed, stored};
 use crate::temporary::rows::count;
 use crate::write::intent::unsupported;
 use futures::StreamExt;
@@ -56,8 +56,13 @@ impl GateSession {
             })
             .await;
         added?;
-        let put = Put::added(&before, chunks.into());
-        put.check_keys(&definition, &relation.name)?;
+        let of = TableChange {
+            before: Arc::clone(&before),
+            definition,
+            table: relation.name.as_str().into(),
+            tables: Arc::clone(&self.temporary),
+        };
+        let put = self.apart(async move { of.added(chunks.into()).await }).await?;
         let made = count(&put.changed);
         let holds = self.holds_together();
         self.temporary.put(relation.id, (&before, put.rows), put.changed, holds)?;

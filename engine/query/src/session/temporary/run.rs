@@ -7,7 +7,7 @@ use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::PreparedStatement;
 use crate::temporary::change::{TemporaryAction, TemporaryChange};
 use crate::temporary::definition::Definition;
-use crate::temporary::put::{CollectedRows, Put, stored};
+use crate::temporary::put::{CollectedRows, Put, TableChange, stored};
 use crate::temporary::rows::{Chunks, count};
 use crate::temporary::tables::{TemporaryKind, TemporaryRelation};
 use crate::write::intent::words;
@@ -30,7 +30,12 @@ impl GateSession {
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         let work = self.fitting_work(prepared, work, ast, parameters).await?;
+        let before = self.temporary.now();
         let outcome = self.run_work(prepared, &work, parameters).await;
+        if outcome.is_err() {
+            // What RETURNING says of changed rows may fail.
+            self.temporary.back_to(before);
+        }
         if !self.holds_together() {
             self.temporary.end(outcome.is_ok());
         }
@@ -144,23 +149,27 @@ impl GateSession {
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
         let before = self.temporary.rows(change.id)?;
-        let definition = &change.definition;
+        let of = TableChange {
+            before: Arc::clone(&before),
+            definition: Arc::clone(&change.definition),
+            table: change.table.as_str().into(),
+            tables: Arc::clone(&self.temporary),
+        };
         let put = match (&change.action, &work.bound) {
             (TemporaryAction::Truncate, _) | (_, None) => Put::cleared(),
             (TemporaryAction::Insert(_), Some(bound)) => {
-                let new = self.new_rows(prepared, bound, parameters, definition, &change.table).await?;
-                Put::added(&before, new)
+                let new = self.new_rows(prepared, bound, parameters, &change.definition, &change.table).await?;
+                self.apart(async move { of.added(new).await }).await?
             }
             (TemporaryAction::Update(assigned), Some(bound)) => {
-                let found = self.collected(prepared, bound, parameters).await?;
-                Put::updated(&before, found, assigned, (definition, &change.table), self.temporary.store())?
+                let (found, assigned) = (self.collected(prepared, bound, parameters).await?, assigned.clone());
+                self.apart(async move { of.updated(&found, &assigned).await }).await?
             }
             (TemporaryAction::Delete, Some(bound)) => {
                 let found = self.collected(prepared, bound, parameters).await?;
-                Put::deleted(&before, &found, self.temporary.store())?
+                self.apart(async move { of.deleted(&found).await }).await?
             }
         };
-        put.check_keys(definition, &change.table)?;
         let changed = count(&put.changed);
         self.temporary.put(change.id, (&before, put.rows), put.changed, self.holds_together())?;
         let (verb, tag) = match change.action {
@@ -179,6 +188,15 @@ impl GateSession {
         Ok(Outcome::Rows(rows))
     }
 
+    /// Runs work on rows of a change where queries run, within the statement's time.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let interrupt = self.runs.interrupt(self.timeout());
+        interrupt.within(self.on_workers(work)).await
+    }
+
     /// The rows of a query as those of a table, in whose store they are.
     async fn new_rows(
         &self,
@@ -193,7 +211,9 @@ impl GateSession {
         while let Some(batch) = rows.batches.next().await {
             let batch = batch?;
             if batch.num_rows() > 0 {
-                chunks.push(self.temporary.store().keep(stored(&batch, definition, table)?)?);
+                let batch = stored(&batch, definition, table)?;
+                let tables = Arc::clone(&self.temporary);
+                chunks.push(self.apart(async move { tables.store().keep(batch) }).await?);
             }
         }
         Ok(chunks.into())
