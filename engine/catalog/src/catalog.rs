@@ -2,11 +2,11 @@
 
 use crate::arguments::Arguments;
 use crate::federation::{Federated, GovernedOpener, Remotes, WholeFragment, federate};
-use crate::image::{BoundView, TemporarySchema};
+use crate::image::{BoundView, TEMPORARY, TemporarySchema};
 use crate::live::LiveTable;
 use crate::remote::DriverTable;
 use crate::rights::PrincipalRights;
-use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, TEMPORARY, with_search_path};
+use crate::schema::{CATALOG_NAME, FixedSchema, SEARCHED, with_search_path};
 use crate::unavailable::UnavailableTable;
 use crate::write::{WriteTarget, unchangeable};
 use crate::write_rights::WriteRights;

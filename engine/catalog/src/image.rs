@@ -27,6 +27,9 @@ pub struct BoundView {
     pub provider: Arc<dyn TableProvider>,
 }
 
+/// What every session calls the schema of its own temporary tables.
+pub const TEMPORARY: &str = "pg_temp";
+
 /// Tables of one session, which it finds before all others.
 #[derive(Debug, Clone)]
 pub struct TemporarySchema {

@@ -1,5 +1,6 @@
 //! A principal's schemas. Unqualified catalog names (`pg_class`) resolve in `public` too, as Postgres' search path has it.
 
+use crate::image::TEMPORARY;
 use async_trait::async_trait;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
@@ -11,9 +12,6 @@ use std::sync::Arc;
 
 /// Name of the engine's catalog; statements name the database of the configuration, which is checked before.
 pub const CATALOG_NAME: &str = "querygate";
-
-/// What every session calls the schema of its own temporary tables.
-pub const TEMPORARY: &str = "pg_temp";
 
 /// An immutable schema.
 #[derive(Debug)]

@@ -235,7 +235,7 @@ fn in_full<'a>(config: &Config, described: &'a Described) -> Vec<&'a str> {
     described.tables.iter().map(|table| table.object.as_str()).filter(|name| !narrowed(name)).collect()
 }
 
-/// Tables that are named where all of them are told.
+/// Tables that are named of a longer list.
 const NAMED_MAX: usize = 50;
 
 fn say_proposals(config: &Config, described: &Described, output: &mut Output) -> Result<()> {

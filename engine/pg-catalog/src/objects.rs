@@ -221,12 +221,11 @@ impl Objects {
 
     /// Schemas in which an unqualified name is looked up, `pg_catalog` first.
     pub(crate) fn search_path<'a>(&'a self, session: Option<&'a [String]>) -> Vec<&'a str> {
-        let path = session.unwrap_or(&self.image.search_path);
-        let (own, declared): (Vec<&str>, Vec<&str>) =
-            path.iter().map(String::as_str).partition(|schema| schema.starts_with("pg_temp_"));
+        let names = session.unwrap_or(&self.image.search_path).iter().map(String::as_str);
+        let (own, declared): (Vec<_>, Vec<_>) = names.partition(|schema| schema.starts_with("pg_temp_"));
         let implicit = (!declared.contains(&"pg_catalog")).then_some("pg_catalog");
-        let names = own.into_iter().chain(implicit).chain(declared);
-        names.filter(|name| *name == "pg_catalog" || self.schema_by_name(name).is_some()).collect()
+        let is_there = |name: &&str| *name == "pg_catalog" || self.schema_by_name(name).is_some();
+        own.into_iter().chain(implicit).chain(declared).filter(is_there).collect()
     }
 
     fn add_enums(&mut self, ids: &mut Allocator) {

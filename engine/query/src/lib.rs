@@ -19,6 +19,7 @@ mod session;
 mod settings;
 mod sql;
 mod temporary;
+mod temporary_rows;
 #[cfg(test)]
 mod testing;
 mod write;

@@ -2,6 +2,10 @@
 
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod grpc;
+
+pub use grpc::GrpcStatus;
+
 /// What went wrong, as clients may know it. Closed: a new failure needs a new arm in every mapping below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "named as the conditions of their SQLSTATEs")]
@@ -109,26 +113,6 @@ pub enum ErrorCode {
     MetadataInvalid,
     // Ours
     Internal,
-}
-
-/// gRPC status, by its protocol number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
-#[expect(missing_docs, reason = "named as the statuses of gRPC")]
-pub enum GrpcStatus {
-    Cancelled = 1,
-    InvalidArgument = 3,
-    DeadlineExceeded = 4,
-    NotFound = 5,
-    AlreadyExists = 6,
-    PermissionDenied = 7,
-    ResourceExhausted = 8,
-    FailedPrecondition = 9,
-    OutOfRange = 11,
-    Unimplemented = 12,
-    Internal = 13,
-    Unavailable = 14,
-    Unauthenticated = 16,
 }
 
 /// What a client may do after the error.

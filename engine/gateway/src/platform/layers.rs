@@ -1,4 +1,4 @@
-//! The layers of a verdict in ObjectStack's order and words. What was decided is told; nothing is decided here.
+//! The layers of a verdict in ObjectStack's order and words. It says what was decided, and decides nothing.
 
 use super::Resolved;
 use super::rights::widest;
@@ -7,10 +7,10 @@ use querygate_policy::{Layer, LayerEffect, LayerVerdict};
 use querygate_query_api::requests::platform::Inquiry;
 use serde_json::{Value, json};
 
-/// Why sets are held that nobody was given.
+/// Why a principal holds sets that no assignment gives.
 const BASELINE: &str = "additive baseline";
 
-/// A layer as it is told.
+/// A layer in the answer.
 fn layer(layer: Layer, effect: LayerEffect, detail: String, contributors: Vec<Value>) -> Value {
     json!({"layer": layer.name(), "verdict": effect.name(), "detail": detail, "contributors": contributors})
 }

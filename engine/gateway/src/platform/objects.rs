@@ -168,7 +168,7 @@ fn fields(
         .fields
         .values()
         .filter(|field| !field.phantom && !decision.hidden_fields().contains(&field.name))
-        // The key is told where it is declared.
+        // The key is shown where it is declared.
         .filter(|field| field.name != "id" || own(field).is_some() || declared.is_none())
         .collect();
     let place = |field: &&Field| {
@@ -188,7 +188,7 @@ fn of_field(
 ) -> Value {
     let is_masked = decision.masks().contains_key(&field.name);
     let all = declared.map_or_else(|| of_rules(field), Map::clone);
-    // The object that a reference is to is told, as its values are.
+    // The object that a reference is to is shown, as its values are.
     let told = |(key, part): (String, Value)| match key.as_str() {
         "reference" | "type" | "name" => Some((key, part)),
         _ => secret.told(&key, &part).map(|part| (key, part)),
@@ -204,7 +204,7 @@ fn of_field(
     if field.system {
         shown.insert("system".to_owned(), json!(true));
     }
-    // What the platform stamps is its own, whoever declares it.
+    // What the platform stamps is its own, where a file declares it too.
     if STAMPED.contains(&field.name.as_str()) {
         shown.insert("system".to_owned(), json!(true));
         shown.insert("readonly".to_owned(), json!(true));

@@ -22,7 +22,7 @@ pub(super) fn rights(resolved: &Resolved) -> Value {
     for name in resolved.deployment.snapshot.objects.keys() {
         let Some((own, locked)) = of_object(resolved, name) else { continue };
         fields.extend(locked);
-        // What holds for all others is told once.
+        // What holds for all others stands there once.
         if sets.iter().any(|set| set.objects.contains_key(name)) {
             objects.insert(name.to_owned(), own);
         }

@@ -7,7 +7,7 @@ use querygate_policy::{Layer, LayerEffect, LayerVerdict};
 use querygate_query_api::requests::platform::Inquiry;
 use serde_json::{Value, json};
 
-/// `whole`: with the names of policies and rules; what the principal holds is told in any case. `is_own`: for who asks.
+/// `whole`: with the names of policies and rules; what the principal holds is there in any case. `is_own`: about the caller.
 pub(super) fn of(resolved: &Resolved, inquiry: &Inquiry, whole: bool, is_own: bool) -> Value {
     let (allowed, layers) = decide(resolved, inquiry);
     let principal = &resolved.principal;

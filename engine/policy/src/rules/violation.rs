@@ -165,7 +165,7 @@ pub struct Violation {
     pub code: ViolationCode,
     pub message: String,
     pub severity: ValidationSeverity,
-    /// What was demanded, for clients that make their own texts. Told to those who read the fields that it was found by: a state may be
+    /// What was demanded, for clients that make their own texts, and who read the fields that it was found by: a state may be
     /// of a field that the caller cannot read.
     pub constraint: Map<String, Value>,
     /// Members beside it: the caller's own value, the options that there are.

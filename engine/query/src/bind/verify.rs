@@ -1,6 +1,6 @@
 //! Two walks that trust no optimizer rule: over the bound plan, before anything is folded, and over the final plan.
 
-use crate::temporary::{TemporaryExec, TemporaryTable};
+use crate::temporary_rows::{TemporaryExec, TemporaryTable};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;

@@ -33,9 +33,10 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use querygate_catalog::deployment::ViewDefinition;
+use querygate_catalog::image::{BoundView, TemporarySchema};
 use querygate_catalog::leaf::GovernedExec;
 use querygate_catalog::live::LiveTable;
-use querygate_catalog::{BoundView, CATALOG_NAME, CatalogBuilder, PrincipalCatalog, TemporarySchema};
+use querygate_catalog::{CATALOG_NAME, CatalogBuilder, PrincipalCatalog};
 use querygate_pg_catalog::LeafToken;
 use querygate_types::{Error, ErrorCode, Result, limits};
 use std::collections::HashMap;

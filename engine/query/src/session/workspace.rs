@@ -226,7 +226,7 @@ impl GateSession {
         text: Option<&Arc<str>>,
     ) -> Result<Arc<Bound>> {
         let (workspace, state, settings) = self.current().await?;
-        // What is bound over a session's own tables is kept by nobody else.
+        // What is bound over a session's own tables is of no use to another session.
         let text = text.filter(|text| text.len() <= BOUND_TEXT_MAX && !self.has_temporary());
         let Some(text) = text else { return self.bind_on_workers(&workspace, &state, query, declared).await };
         let key = BoundKey {

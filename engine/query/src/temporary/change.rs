@@ -1,8 +1,8 @@
 //! A change of a temporary table as a query: what its rows are made of, or which of them it changes to what.
 
 use super::definition::Definition;
-use super::provider::ROW;
 use super::tables::{TemporaryKind, TemporaryRelation, TemporaryRelations};
+use crate::temporary_rows::ROW;
 use crate::write::find::{call_of, is_default, no_skeleton, skeleton};
 use crate::write::intent::assignments::each;
 use crate::write::intent::forms::{plain_delete, plain_insert, plain_truncate, plain_update, target_name};
@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, Expr, Ident, Insert, ObjectName, Query, SelectItem, SetExpr, Statement as Ast,
     TableAlias, TableAliasColumnDef, TableFactor, TableObject, TableWithJoins, Value, Values,
 };
-use querygate_catalog::TEMPORARY;
+use querygate_catalog::image::TEMPORARY;
 use querygate_query_api::column::Column;
 use querygate_query_api::own_names::place;
 use querygate_types::{Error, ErrorCode, Result};

@@ -4,9 +4,5 @@
 
 pub(crate) mod change;
 pub(crate) mod definition;
-mod provider;
 pub(crate) mod put;
-pub(crate) mod rows;
 pub(crate) mod tables;
-
-pub(crate) use provider::{TemporaryExec, TemporaryTable};

@@ -1,8 +1,8 @@
 //! What a change makes of a table's rows: new chunks for those that it touches, and proof that the columns and keys hold them.
 
 use super::definition::{DefinedColumn, Definition, UniqueColumns};
-use super::rows::{Chunk, ChunkStore, Chunks};
 use super::tables::TemporaryTables;
+use crate::temporary_rows::{Chunk, ChunkStore, Chunks};
 use crate::write::values::assignment::{fit, within};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, new_null_array,

@@ -2,12 +2,11 @@
 
 use super::change::{CHANGED, NUMBERED};
 use super::definition::{Definition, OnCommit};
-use super::provider::{TemporaryTable, Wanted};
-use super::rows::{ChunkStore, Chunks, count};
 use crate::bind::workspace::OwnRelations;
+use crate::temporary_rows::{ChunkStore, Chunks, RowsReader, TemporaryTable, Wanted, count};
 use datafusion::catalog::TableProvider;
-use querygate_catalog::TemporarySchema;
 use querygate_catalog::deployment::ViewDefinition;
+use querygate_catalog::image::TemporarySchema;
 use querygate_pg_catalog::LeafToken;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,25 +93,6 @@ impl TemporaryTables {
 
     pub(crate) fn now(&self) -> TemporaryRelations {
         self.state().now.clone()
-    }
-
-    /// The rows of a table.
-    ///
-    /// # Errors
-    /// 42P01: it was dropped.
-    pub(crate) fn rows(&self, id: u64) -> Result<Chunks> {
-        self.state().now.rows(id).map(Arc::clone).ok_or_else(gone)
-    }
-
-    /// The rows that the last change has touched in a table.
-    ///
-    /// # Errors
-    /// Internal: it was another table.
-    pub(crate) fn changed(&self, id: u64) -> Result<Chunks> {
-        match &self.state().changed {
-            Some((of, rows)) if *of == id => Ok(Arc::clone(rows)),
-            Some(_) | None => Err(Error::internal("rows of a change of another table were asked for")),
-        }
     }
 
     /// Why no relation of this name may be added: there is one, or there are too many.
@@ -241,7 +221,8 @@ impl TemporaryTables {
                         [(schema.as_str(), Wanted::All), (NUMBERED, Wanted::Numbered), (CHANGED, Wanted::Changed)];
                     for (place, wanted) in own {
                         let of = (name.as_str(), relation.id);
-                        let table = TemporaryTable::new(token.clone(), of, definition.schema(), wanted, self);
+                        let reader = Arc::downgrade(self);
+                        let table = TemporaryTable::new(token.clone(), of, definition.schema(), wanted, reader);
                         providers.push((place.to_owned(), name.clone(), Arc::new(table) as Arc<dyn TableProvider>));
                     }
                 }
@@ -260,9 +241,21 @@ impl TemporaryTables {
             ..State::default()
         };
     }
+}
 
-    /// How many rows a table has; 0 of one that is gone.
-    pub(crate) fn count(&self, id: u64) -> usize {
+impl RowsReader for TemporaryTables {
+    fn rows(&self, id: u64) -> Result<Chunks> {
+        self.state().now.rows(id).map(Arc::clone).ok_or_else(gone)
+    }
+
+    fn changed(&self, id: u64) -> Result<Chunks> {
+        match &self.state().changed {
+            Some((of, rows)) if *of == id => Ok(Arc::clone(rows)),
+            Some(_) | None => Err(Error::internal("rows of a change of another table were asked for")),
+        }
+    }
+
+    fn count(&self, id: u64) -> usize {
         self.state().now.rows(id).map_or(0, count)
     }
 }

@@ -70,7 +70,7 @@ pub(in crate::write) async fn is_unique(
     Ok(times.iter().all(|(found, times)| *times <= 1 || !counts(found)))
 }
 
-/// The error of a value that another record has, with what ObjectStack says of it. Which field it is, is told where the whole store keeps
+/// The error of a value that another record has, with what ObjectStack says of it. Which field it is, stands there where the whole store keeps
 /// it unique.
 pub(in crate::write) fn duplicate(error: Error, object: &str, field: Option<&str>, hidden: &BTreeSet<String>) -> Error {
     let field = field.filter(|field| !hidden.contains(*field));

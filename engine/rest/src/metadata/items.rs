@@ -90,7 +90,7 @@ pub(crate) async fn item(State(site): Shared, Named((kind, name)): Named<(String
 
 impl Site {
     /// Puts the labels of the language that the client reads in place of an object's own, where there are some. Of fields that are not
-    /// in the item none is told.
+    /// in the item none is said.
     fn translate(&self, call: &Call, name: &str, item: &mut Value) {
         let bundle = self.bundle(call, name);
         let (Some(bundle), Some(item)) = (&bundle, item.as_object_mut()) else { return };

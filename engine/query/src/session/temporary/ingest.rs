@@ -5,7 +5,7 @@ use crate::sql::copy_from::CopyFrom;
 use crate::temporary::change::TemporaryChange;
 use crate::temporary::definition::DefinedColumn;
 use crate::temporary::put::{TableChange, placed, stored};
-use crate::temporary::rows::count;
+use crate::temporary_rows::{RowsReader, count};
 use crate::write::intent::unsupported;
 use futures::StreamExt;
 use querygate_query_api::outcome::BatchStream;

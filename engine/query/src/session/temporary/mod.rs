@@ -21,7 +21,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::sql::sqlparser::ast::{
     CreateTable, CreateView, ObjectName, ObjectType, Query, SetExpr, Statement as Ast, TableFactor,
 };
-use querygate_catalog::TEMPORARY;
+use querygate_catalog::image::TEMPORARY;
 use querygate_query_api::column::Column;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::{Arc, Mutex};

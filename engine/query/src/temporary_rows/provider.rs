@@ -1,7 +1,6 @@
 //! Temporary tables as statements of their session read them: the rows that they have when the reading begins.
 
 use super::rows::{Chunks, count};
-use super::tables::TemporaryTables;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
@@ -27,6 +26,24 @@ use std::sync::{Arc, Weak};
 /// The column of a row's number, which no statement of a client can name.
 pub(crate) const ROW: &str = "\u{1}temporary row";
 
+/// The temporary tables of one session, as plans read them.
+pub(crate) trait RowsReader: Send + Sync {
+    /// The rows of a table.
+    ///
+    /// # Errors
+    /// 42P01: it was dropped.
+    fn rows(&self, id: u64) -> querygate_types::Result<Chunks>;
+
+    /// The rows that the last change has touched in a table.
+    ///
+    /// # Errors
+    /// Internal: it was another table.
+    fn changed(&self, id: u64) -> querygate_types::Result<Chunks>;
+
+    /// How many rows a table has; 0 of one that is gone.
+    fn count(&self, id: u64) -> usize;
+}
+
 /// Which rows are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -46,7 +63,7 @@ pub(crate) struct TemporaryTable {
     schema: SchemaRef,
     wanted: Wanted,
     /// Gone with the session, whatever is still kept of its statements.
-    tables: Weak<TemporaryTables>,
+    tables: Weak<dyn RowsReader>,
 }
 
 impl TemporaryTable {
@@ -56,7 +73,7 @@ impl TemporaryTable {
         (name, id): (&str, u64),
         columns: &SchemaRef,
         wanted: Wanted,
-        tables: &Arc<TemporaryTables>,
+        tables: Weak<dyn RowsReader>,
     ) -> Self {
         let schema = match wanted {
             Wanted::All | Wanted::Changed => Arc::clone(columns),
@@ -65,7 +82,7 @@ impl TemporaryTable {
                 Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::Int64, false)]).collect::<Vec<_>>()))
             }
         };
-        Self { token, name: name.into(), id, schema, wanted, tables: Arc::downgrade(tables) }
+        Self { token, name: name.into(), id, schema, wanted, tables }
     }
 
     /// Whose session it is of.
@@ -130,7 +147,7 @@ pub(crate) struct TemporaryExec {
     id: u64,
     whole: SchemaRef,
     wanted: Wanted,
-    tables: Weak<TemporaryTables>,
+    tables: Weak<dyn RowsReader>,
     projection: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
 }
@@ -195,7 +212,7 @@ impl ExecutionPlan for TemporaryExec {
         Ok(self)
     }
 
-    /// As many rows as there are now: a small table is then the side of a join whose keys its source is told.
+    /// As many rows as there are now: a small table is then the side of a join whose keys its source is sent.
     fn partition_statistics(&self, _partition: Option<usize>) -> Result<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.schema());
         if let (Some(tables), Wanted::All | Wanted::Numbered) = (self.tables.upgrade(), self.wanted) {
