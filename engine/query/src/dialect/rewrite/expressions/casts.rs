@@ -92,7 +92,10 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
             let one = ArrayElemTypeDef::SquareBracket(Box::new(element), None);
             cast(array(Vec::new()), DataType::Array(one))
         } else {
-            let flat = reg_type(&element).is_none() && !items.iter().any(|item| matches!(item, Item::Array(_)));
+            let is_numeric = matches!(element, DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_));
+            // Numerics of an array have the places of their own.
+            let kept = is_numeric || reg_type(&element).is_some();
+            let flat = !kept && !items.iter().any(|item| matches!(item, Item::Array(_)));
             let listed = elements(items, &element)?;
             // Of the type that the cast names, beside others of the same in VALUES.
             if flat {
