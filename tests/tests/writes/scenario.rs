@@ -160,7 +160,7 @@ fn rows_outside_the_check_are_not_stored() {
         ("UPDATE orders SET id = 'o7' WHERE id = 'o1'", "0A000"),
         ("INSERT INTO orders (id, region) VALUES ('o1', 'eu')", "23505"),
         ("INSERT INTO orders (id, region, total) VALUES ('o9', 'eu')", "42601"),
-        ("INSERT INTO orders (id, id) VALUES ('o9', 'o9')", "42601"),
+        ("INSERT INTO orders (id, id) VALUES ('o9', 'o9')", "42701"),
         // Forms that are not on the list.
         ("WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone", "0A000"),
         ("EXPLAIN ANALYZE DELETE FROM orders", "0A000"),
