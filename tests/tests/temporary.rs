@@ -150,3 +150,25 @@ fn statements_with_parameters_are_prepared_once() {
         assert_eq!(gone.code().unwrap().code(), "42P01");
     });
 }
+
+/// A cancel ends the query that fills a table, whatever was kept of it before.
+#[test]
+fn a_fill_is_canceled() {
+    use querygate_tests::server::runtime;
+    use std::time::Duration;
+    runtime().block_on(async {
+        let config = demo().server.config("ada");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(async move { drop(connection.await) });
+        client.batch_execute("CREATE TEMP TABLE big (n bigint)").await.unwrap();
+        let cancel = client.cancel_token();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cancel.cancel_query(tokio_postgres::NoTls).await.unwrap();
+        });
+        let fill = client.execute("INSERT INTO big SELECT n FROM generate_series(1, 3000000000) n", &[]);
+        let error = tokio::time::timeout(Duration::from_secs(60), fill).await.unwrap().unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "57014", "{error}");
+        assert_eq!(client.query_one("SELECT count(*) FROM big", &[]).await.unwrap().get::<_, i64>(0), 0);
+    });
+}

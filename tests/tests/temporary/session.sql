@@ -123,3 +123,19 @@ SELECT count(*), sum(x) FROM f;
 DELETE FROM f WHERE x IS NULL;
 DELETE FROM f;
 SELECT count(*) FROM f;
+-- Forms of columns and rows.
+CREATE TEMP TABLE g (id int, c char(3), w varchar(4), n numeric(4,1));
+COPY g FROM STDIN (FORMAT csv, FORCE_NOT_NULL (w), FORCE_NULL (c));
+1,"",,1.25
+2,ab,"x",
+\.
+COPY g (id, id) FROM STDIN;
+SELECT id, c, c || '|', length(c), c = 'ab', w, n, w IS NULL FROM g ORDER BY id;
+INSERT INTO g (id, c) VALUES (3, 'abcd');
+INSERT INTO g (id, n) VALUES (4, 1234.5);
+UPDATE g SET w = 'much too long' WHERE id = 1;
+UPDATE g SET n = n + 1 WHERE id > 100 RETURNING *;
+CREATE TEMP VIEW named (a, "B c") AS SELECT id, w FROM g;
+SELECT * FROM named WHERE a = 2;
+SELECT "B c" FROM named ORDER BY a;
+CREATE TEMP VIEW many_names (a, b, c) AS SELECT 1, 2;

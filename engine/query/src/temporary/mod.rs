@@ -3,6 +3,6 @@
 //! about other tables.
 
 pub(crate) mod change;
+pub(crate) mod changed_table;
 pub(crate) mod definition;
-pub(crate) mod put;
 pub(crate) mod tables;

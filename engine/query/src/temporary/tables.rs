@@ -181,10 +181,7 @@ impl TemporaryTables {
             }
             Some(_) | None => {}
         }
-        let ends = |relation: &TemporaryRelation| match &relation.kind {
-            TemporaryKind::Table { definition, .. } => definition.on_commit() != OnCommit::Keep,
-            TemporaryKind::View { .. } => false,
-        };
+        let ends = |relation| has_end(relation, OnCommit::Drop) || has_end(relation, OnCommit::Empty);
         if !committed || !state.now.iter().any(ends) {
             return;
         }

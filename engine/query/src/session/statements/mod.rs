@@ -1,6 +1,6 @@
 //! The life of each statement in a session: prepared, bound anew where it must be, started, looked up again, checked.
 
-mod changes;
+pub(in crate::session) mod changes;
 mod find_hooks;
 pub(super) mod locking;
 pub(super) mod lookup;

@@ -1,10 +1,11 @@
 //! Rows that a client sends for a temporary table: COPY FROM and its like of other doors.
 
 use crate::session::gate_session::GateSession;
+use crate::session::statements::changes::ingest::forced;
 use crate::sql::copy_from::CopyFrom;
 use crate::temporary::change::TemporaryChange;
+use crate::temporary::changed_table::{TableChange, placed, stored};
 use crate::temporary::definition::DefinedColumn;
-use crate::temporary::put::{TableChange, placed, stored};
 use crate::temporary_rows::{RowsReader, count};
 use crate::write::intent::unsupported;
 use futures::StreamExt;
@@ -22,14 +23,19 @@ impl GateSession {
         if definition.columns().iter().enumerate().any(left) {
             return Err(unsupported("COPY without a value for a column that has a default"));
         }
-        let columns = places.iter().filter_map(|place| {
+        let names = places.iter().filter_map(|place| definition.columns().get(*place));
+        let names: Vec<String> = names.map(|column| column.name.clone()).collect();
+        let force_not_null = forced("FORCE_NOT_NULL", &copy.force_not_null, &names)?;
+        let force_null = forced("FORCE_NULL", &copy.force_null, &names)?;
+        let columns = places.iter().enumerate().filter_map(|(at, place)| {
+            let flag = |flags: &[bool]| flags.get(at).copied().unwrap_or_default();
             let (column, field) = (definition.columns().get(*place)?, definition.schema().fields().get(*place)?);
             Some(IngestColumn {
                 name: column.name.clone(),
                 pg_type: column.pg_type,
                 data_type: field.data_type().clone(),
-                force_not_null: false,
-                force_null: false,
+                force_not_null: flag(&force_not_null),
+                force_null: flag(&force_null),
                 has_default: false,
             })
         });
@@ -50,7 +56,8 @@ impl GateSession {
                 while let Some(batch) = rows.next().await {
                     let batch = placed(&batch?, &places, &definition)?;
                     let batch = stored(&batch, &definition, &relation.name)?;
-                    chunks.push(self.temporary.store().keep(batch)?);
+                    let tables = Arc::clone(&self.temporary);
+                    chunks.push(self.on_workers(async move { tables.store().keep(batch) }).await?);
                 }
                 Ok(())
             })

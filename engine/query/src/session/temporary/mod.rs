@@ -14,16 +14,17 @@ use crate::sql::parse::Parsed;
 use crate::temporary::change::{TemporaryAction, TemporaryChange, changed_name, relation_named};
 use crate::temporary::definition::{Definition, WrittenTable, repeated};
 use crate::temporary::tables::TemporaryRelation;
-use crate::write::find::skeleton;
-use crate::write::intent::{unsupported, words};
+use crate::write::find::{no_skeleton, skeleton};
+use crate::write::intent::{quoted, unsupported, words};
 use arrow::datatypes::{Field, Schema};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast::{
-    CreateTable, CreateView, ObjectName, ObjectType, Query, SetExpr, Statement as Ast, TableFactor,
+    CreateTable, CreateView, ObjectName, ObjectType, Query, SetExpr, Statement as Ast, TableAlias, TableAliasColumnDef,
+    TableFactor,
 };
 use querygate_catalog::image::TEMPORARY;
 use querygate_query_api::column::Column;
-use querygate_types::{Error, ErrorCode, PgType, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex};
 
 /// What one relation takes in a workspace, about.
@@ -38,6 +39,8 @@ pub(in crate::session) struct TemporaryWork {
     returned: Option<Arc<Bound>>,
     /// The relations that it was prepared over.
     generation: u64,
+    /// Of the plans, as long as it is prepared.
+    charges: Vec<Arc<MemoryReservation>>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl GateSession {
             return Ok(None);
         }
         let Some(work) = self.work_of_change(ast, declared).await? else { return Ok(None) };
-        Ok(Some(prepared(parsed, declared, work)))
+        self.prepared_work(parsed, declared, work).map(Some)
     }
 
     /// Refuses a change that was prepared before a temporary table took the name of its table.
@@ -135,7 +138,13 @@ impl GateSession {
             None => None,
             Some(query) => Some(self.bind_query(query, declared, None).await?),
         };
-        Ok(Some(TemporaryWork { task: TemporaryTask::Change(Box::new(change)), bound, returned, generation }))
+        Ok(Some(TemporaryWork {
+            task: TemporaryTask::Change(Box::new(change)),
+            bound,
+            returned,
+            generation,
+            charges: Vec::new(),
+        }))
     }
 
     /// CREATE TEMPORARY TABLE and VIEW, and DROP of what a session has made.
@@ -146,7 +155,7 @@ impl GateSession {
         declared: &[Option<Declared>],
     ) -> Result<PreparedStatement> {
         let work = self.work_of(ast, declared).await?;
-        Ok(prepared(parsed, declared, work))
+        self.prepared_work(parsed, declared, work)
     }
 
     async fn work_of(&self, ast: &Ast, declared: &[Option<Declared>]) -> Result<TemporaryWork> {
@@ -178,7 +187,42 @@ impl GateSession {
     }
 
     fn work(&self, task: TemporaryTask, bound: Option<Arc<Bound>>) -> TemporaryWork {
-        TemporaryWork { task, bound, returned: None, generation: self.temporary.now().generation() }
+        TemporaryWork {
+            task,
+            bound,
+            returned: None,
+            generation: self.temporary.now().generation(),
+            charges: Vec::new(),
+        }
+    }
+
+    /// The statement as it is prepared, with the charge of its plans.
+    ///
+    /// # Errors
+    /// 53200: the session may hold no more.
+    fn prepared_work(
+        &self,
+        parsed: &Arc<Parsed>,
+        declared: &[Option<Declared>],
+        mut work: TemporaryWork,
+    ) -> Result<PreparedStatement> {
+        let plans = work.bound.iter().chain(&work.returned);
+        work.charges = plans.map(|bound| bound.charge(&self.prepared_memory)).collect::<Result<_>>()?;
+        let types =
+            |bound: &Option<Arc<Bound>>| bound.as_ref().map(|bound| bound.parameter_types()).unwrap_or_default();
+        let (mut own, theirs) = (types(&work.bound), types(&work.returned));
+        own.extend(theirs.into_iter().skip(own.len()));
+        Ok(PreparedStatement {
+            parsed: Arc::clone(parsed),
+            declared: declared.to_vec(),
+            columns: work.returned.as_ref().map(|bound| Arc::clone(bound.columns())),
+            kind: Kind::Temporary(Arc::new(work)),
+            constants: None,
+            parameter_types: own,
+            look_up: Mutex::default(),
+            write: Mutex::default(),
+            _plan: None,
+        })
     }
 
     fn own_name(&self, name: &ObjectName) -> Result<String> {
@@ -200,15 +244,18 @@ impl GateSession {
             None => repeated(create)?,
         };
         let (bound, columns, kept) = match &query {
+            Some(_) if !create.columns.is_empty() || !create.constraints.is_empty() => {
+                return Err(unsupported("a definition of columns beside a query or LIKE"));
+            }
             Some(query) => {
                 let bound = self.bind_query(query, declared, None).await?;
-                let columns = renamed(bound.columns(), &written)?;
+                let columns = bound.columns().to_vec();
                 (bound, columns, None)
             }
             None => {
                 let mut example = skeleton("SELECT 1")?;
                 let SetExpr::Select(select) = example.body.as_mut() else {
-                    return Err(crate::write::find::no_skeleton());
+                    return Err(no_skeleton());
                 };
                 select.projection = written.example();
                 if select.projection.is_empty() {
@@ -294,53 +341,18 @@ impl OwnWorkspace {
     }
 }
 
-fn prepared(parsed: &Arc<Parsed>, declared: &[Option<Declared>], work: TemporaryWork) -> PreparedStatement {
-    let types = |bound: &Option<Arc<Bound>>| bound.as_ref().map(|bound| bound.parameter_types()).unwrap_or_default();
-    let (mut own, theirs) = (types(&work.bound), types(&work.returned));
-    own.extend(theirs.into_iter().skip(own.len()));
-    PreparedStatement {
-        parsed: Arc::clone(parsed),
-        declared: declared.to_vec(),
-        columns: work.returned.as_ref().map(|bound| Arc::clone(bound.columns())),
-        kind: Kind::Temporary(Arc::new(work)),
-        constants: None,
-        parameter_types: own,
-        look_up: Mutex::default(),
-        write: Mutex::default(),
-        _plan: None,
-    }
-}
-
-/// The columns of a query under the names that CREATE TABLE AS gives them.
-fn renamed(columns: &[Column], written: &WrittenTable) -> Result<Vec<Column>> {
-    if written.columns.len() > columns.len() {
-        return Err(Error::new(ErrorCode::SyntaxError, "too many column names were specified"));
-    }
-    let mut columns = columns.to_vec();
-    for (column, name) in columns.iter_mut().zip(&written.columns) {
-        column.name.clone_from(&name.name);
-    }
-    for column in &mut columns {
-        if column.pg_type == PgType::Unknown {
-            column.pg_type = PgType::Text;
-        }
-    }
-    Ok(columns)
-}
-
 /// The query of a view under the names that its statement gives its columns.
 fn named_columns(create: &CreateView) -> Result<Query> {
     if create.columns.is_empty() {
         return Ok(create.query.as_ref().clone());
     }
-    let names: Vec<String> = create.columns.iter().map(|column| column.name.to_string()).collect();
-    let called = names.join(", ");
-    let mut query = skeleton(&format!("SELECT * FROM (SELECT 1) AS own ({called})"))?;
-    if let SetExpr::Select(select) = query.body.as_mut()
-        && let Some(from) = select.from.first_mut()
-        && let TableFactor::Derived { subquery, .. } = &mut from.relation
-    {
-        *subquery = create.query.clone();
-    }
+    let columns = create.columns.iter();
+    let columns = columns.map(|column| TableAliasColumnDef { name: column.name.clone(), data_type: None }).collect();
+    let alias = TableAlias { explicit: true, name: quoted("own"), columns, at: None };
+    let mut query = skeleton("SELECT * FROM t")?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return Err(no_skeleton()) };
+    let Some(from) = select.from.first_mut() else { return Err(no_skeleton()) };
+    let subquery = create.query.clone();
+    from.relation = TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None };
     Ok(query)
 }

@@ -6,8 +6,8 @@ use crate::errors::{Stage, translate};
 use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::PreparedStatement;
 use crate::temporary::change::{TemporaryAction, TemporaryChange};
+use crate::temporary::changed_table::{ChangedTable, CollectedRows, TableChange, stored};
 use crate::temporary::definition::Definition;
-use crate::temporary::put::{CollectedRows, Put, TableChange, stored};
 use crate::temporary::tables::{TemporaryKind, TemporaryRelation};
 use crate::temporary_rows::{Chunks, RowsReader, count};
 use crate::write::intent::words;
@@ -156,7 +156,7 @@ impl GateSession {
             tables: Arc::clone(&self.temporary),
         };
         let put = match (&change.action, &work.bound) {
-            (TemporaryAction::Truncate, _) | (_, None) => Put::cleared(),
+            (TemporaryAction::Truncate, _) | (_, None) => ChangedTable::cleared(),
             (TemporaryAction::Insert(_), Some(bound)) => {
                 let new = self.new_rows(prepared, bound, parameters, &change.definition, &change.table).await?;
                 self.apart(async move { of.added(new).await }).await?
@@ -188,7 +188,7 @@ impl GateSession {
         Ok(Outcome::Rows(rows))
     }
 
-    /// Runs work on rows of a change where queries run, within the statement's time.
+    /// Runs work on rows of a change where queries run, once its query has ended; it may take the statement's time again.
     pub(super) async fn apart<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -213,7 +213,8 @@ impl GateSession {
             if batch.num_rows() > 0 {
                 let batch = stored(&batch, definition, table)?;
                 let tables = Arc::clone(&self.temporary);
-                chunks.push(self.apart(async move { tables.store().keep(batch) }).await?);
+                // The query's own interrupt goes on: a cancel is for it.
+                chunks.push(self.on_workers(async move { tables.store().keep(batch) }).await?);
             }
         }
         Ok(chunks.into())

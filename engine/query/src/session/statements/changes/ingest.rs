@@ -321,7 +321,11 @@ fn ingested(targeted: &Targeted, copy: &CopyFrom) -> Result<Arc<[IngestColumn]>>
     columns.collect()
 }
 
-fn forced(option: &str, forced: &Forced, assigned: &[String]) -> Result<Vec<bool>> {
+/// For each column whether a list of COPY names it.
+///
+/// # Errors
+/// 42P10: the list names another column.
+pub(in crate::session) fn forced(option: &str, forced: &Forced, assigned: &[String]) -> Result<Vec<bool>> {
     let Forced::These(columns) = forced else { return Ok(vec![true; assigned.len()]) };
     let mut flags = vec![false; assigned.len()];
     for column in columns {

@@ -1,6 +1,6 @@
 //! Changes in a session: of rows by SQL, by their values and by the stream, decided as their object's rules say.
 
-mod ingest;
+pub(in crate::session) mod ingest;
 mod parameter_numbers;
 mod record;
 mod references;

@@ -24,13 +24,13 @@ pub(crate) struct CollectedRows {
 
 /// A table's rows after a change.
 #[derive(Debug)]
-pub(crate) struct Put {
+pub(crate) struct ChangedTable {
     pub(crate) rows: Chunks,
     /// New rows, rows with new values, or those that are gone.
     pub(crate) changed: Chunks,
 }
 
-impl Put {
+impl ChangedTable {
     pub(crate) fn cleared() -> Self {
         Self { rows: Chunks::default(), changed: Chunks::default() }
     }
@@ -55,7 +55,7 @@ impl TableChange {
 
     /// # Errors
     /// 23505: rows share a key. 53200, 53100: there is no room.
-    pub(crate) async fn added(&self, new: Chunks) -> Result<Put> {
+    pub(crate) async fn added(&self, new: Chunks) -> Result<ChangedTable> {
         let mut rows: Vec<Arc<Chunk>> = self.before.iter().map(Arc::clone).collect();
         let few = new.iter().map(|chunk| chunk.count()).sum::<usize>();
         match rows.last().map(Arc::clone) {
@@ -68,14 +68,14 @@ impl TableChange {
             Some(_) | None => rows.extend(new.iter().map(Arc::clone)),
         }
         self.check_keys(&rows).await?;
-        Ok(Put { rows: rows.into(), changed: new })
+        Ok(ChangedTable { rows: rows.into(), changed: new })
     }
 
     /// `found`: the number of each row, then its values for the columns `assigned`. Of a row that was found more than once, the first.
     ///
     /// # Errors
     /// As [`added`](Self::added); 22001, 23502: a value that the column does not hold.
-    pub(crate) async fn updated(&self, found: &CollectedRows, assigned: &[usize]) -> Result<Put> {
+    pub(crate) async fn updated(&self, found: &CollectedRows, assigned: &[usize]) -> Result<ChangedTable> {
         let mut places: HashMap<i64, (usize, usize)> = HashMap::new();
         for (at, batch) in found.batches.iter().enumerate() {
             yield_now().await;
@@ -83,6 +83,7 @@ impl TableChange {
                 places.entry(*number).or_insert((at, row));
             }
         }
+        let values = new_values(found, assigned, &self.definition)?;
         let (mut rows, mut changed) = (Vec::new(), Vec::new());
         let mut first = 0_i64;
         for chunk in self.before.iter() {
@@ -95,7 +96,7 @@ impl TableChange {
                 rows.push(Arc::clone(chunk));
                 continue;
             }
-            let batch = with_values(&chunk.batch()?, &hits, &found.batches, assigned)?;
+            let batch = with_values(&chunk.batch()?, &hits, &values)?;
             let batch = stored(&batch, &self.definition, &self.table)?;
             let numbers: Vec<u32> = hits.iter().filter_map(|(row, _)| u32::try_from(*row).ok()).collect();
             let new = self.store().keep(batch)?;
@@ -108,12 +109,12 @@ impl TableChange {
         if !changed.is_empty() {
             self.check_keys(&rows).await?;
         }
-        Ok(Put { rows: rows.into(), changed: changed.into() })
+        Ok(ChangedTable { rows: rows.into(), changed: changed.into() })
     }
 
     /// # Errors
     /// 53200, 53100: there is no room.
-    pub(crate) async fn deleted(&self, found: &CollectedRows) -> Result<Put> {
+    pub(crate) async fn deleted(&self, found: &CollectedRows) -> Result<ChangedTable> {
         let mut gone = HashSet::new();
         for batch in &found.batches {
             yield_now().await;
@@ -141,7 +142,7 @@ impl TableChange {
                 rows.push(self.store().keep(only)?);
             }
         }
-        Ok(Put { rows: rows.into(), changed: changed.into() })
+        Ok(ChangedTable { rows: rows.into(), changed: changed.into() })
     }
 
     async fn check_keys(&self, rows: &[Arc<Chunk>]) -> Result<()> {
@@ -186,13 +187,22 @@ fn numbers(batch: &RecordBatch) -> Result<&Int64Array> {
     column.ok_or_else(|| Error::internal("rows were found without their numbers"))
 }
 
-/// A chunk's rows with other values of some columns in some of them.
-fn with_values(
-    batch: &RecordBatch,
-    hits: &[(usize, (usize, usize))],
-    found: &[RecordBatch],
-    assigned: &[usize],
-) -> Result<RecordBatch> {
+/// By the place of each assigned column, the new values of each batch in the column's own type.
+type NewValues = Vec<(usize, Vec<ArrayRef>)>;
+
+fn new_values(found: &CollectedRows, assigned: &[usize], definition: &Definition) -> Result<NewValues> {
+    let of = |(at, place): (usize, &usize)| {
+        let lost = || Error::internal("a new value is missing");
+        let field = definition.schema().fields().get(*place).ok_or_else(lost)?;
+        let values = found.batches.iter();
+        let values = values.map(|batch| converted(batch.columns().get(at + 1).ok_or_else(lost)?, field.data_type()));
+        Ok((*place, values.collect::<Result<Vec<_>>>()?))
+    };
+    assigned.iter().enumerate().map(of).collect()
+}
+
+/// A chunk's rows with new values of some columns in some of them.
+fn with_values(batch: &RecordBatch, hits: &[(usize, (usize, usize))], values: &NewValues) -> Result<RecordBatch> {
     let mut indices: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
     for (row, (at, from)) in hits {
         if let Some(index) = indices.get_mut(*row) {
@@ -200,15 +210,11 @@ fn with_values(
         }
     }
     let mut columns = batch.columns().to_vec();
-    for (at, place) in assigned.iter().enumerate() {
+    for (place, values) in values {
         let Some(own) = columns.get_mut(*place) else { continue };
-        let mut arrays = vec![Arc::clone(own)];
-        for batch in found {
-            let value = batch.columns().get(at + 1).ok_or_else(|| Error::internal("a new value is missing"))?;
-            arrays.push(converted(value, own.data_type())?);
-        }
-        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-        *own = interleave(&arrays, &indices).map_err(Error::internal)?;
+        let arrays: Vec<&dyn Array> = [&*own].into_iter().chain(values).map(AsRef::as_ref).collect();
+        let changed = interleave(&arrays, &indices).map_err(Error::internal)?;
+        *own = changed;
     }
     RecordBatch::try_new(batch.schema(), columns).map_err(Error::internal)
 }
@@ -243,7 +249,7 @@ pub(crate) fn stored(batch: &RecordBatch, definition: &Definition, table: &str) 
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(Error::internal)
 }
 
-/// Values of a type with a length: none is longer, and those of `character` are filled up.
+/// Values of a type with a length: none is longer. Those of `character` are kept without the blanks that fill them up, as all such are.
 fn sized(values: ArrayRef, column: &DefinedColumn) -> Result<ArrayRef> {
     let Some(length) = column.length() else { return Ok(values) };
     let values = within(values, Some(length))?;
@@ -251,7 +257,8 @@ fn sized(values: ArrayRef, column: &DefinedColumn) -> Result<ArrayRef> {
         return Ok(values);
     }
     let Some(texts) = values.as_string_opt::<i32>() else { return Ok(values) };
-    Ok(Arc::new(texts.iter().map(|text| text.map(|text| format!("{text:<length$}"))).collect::<StringArray>()))
+    let plain = texts.iter().map(|text| text.map(|text| text.trim_end_matches(' ')));
+    Ok(Arc::new(plain.collect::<StringArray>()))
 }
 
 /// Rows for some columns of a table, with NULL in all others.
