@@ -79,7 +79,7 @@ fn a_column_is_assigned_once() {
         &[
             ("UPDATE jobs SET title = 'a', title = 'b'", "42601"),
             ("UPDATE jobs SET (title, region) = ('a', 'b'), region = 'c'", "42601"),
-            ("INSERT INTO jobs (id, title, ID) VALUES ('x', 'y', 'z')", "42601"),
+            ("INSERT INTO jobs (id, title, ID) VALUES ('x', 'y', 'z')", "42701"),
         ],
     );
 }

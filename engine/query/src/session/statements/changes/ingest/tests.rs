@@ -39,7 +39,7 @@ fn a_copy_is_described_by_its_columns() {
     for (sql, code) in [
         ("COPY notes (nothing) FROM STDIN", "42703"),
         ("COPY nothing FROM STDIN", "42P01"),
-        ("COPY notes (id, id) FROM STDIN", "42601"),
+        ("COPY notes (id, id) FROM STDIN", "42701"),
         ("COPY tokens (id, number) FROM STDIN", "428C9"),
         ("COPY notes (id) FROM STDIN WITH (FORMAT csv, FORCE_NULL (words))", "42P10"),
     ] {
