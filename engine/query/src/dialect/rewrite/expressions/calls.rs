@@ -41,6 +41,10 @@ pub(in crate::dialect) fn before_children(expr: &mut Expr) -> Result<()> {
             return Err(Error::new(ErrorCode::FeatureNotSupported, message));
         }
         for access in access_chain.iter_mut() {
+            if let AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) = access {
+                lower_bound.get_or_insert_with(|| number(1));
+                upper_bound.get_or_insert_with(|| number(i64::from(i32::MAX)));
+            }
             if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
                 let field = crate::dialect::ast::text(&crate::dialect::ast::folded(ident));
                 *access = AccessExpr::Subscript(Subscript::Index { index: field });

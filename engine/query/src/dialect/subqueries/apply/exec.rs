@@ -90,6 +90,12 @@ impl ApplyExec {
         self.shared.is_some()
     }
 
+    /// Whether it runs for many rows at once.
+    #[cfg(test)]
+    pub(super) fn is_gathered(&self) -> bool {
+        Gathered::find(&self.subplan, &self.outer).is_some()
+    }
+
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = properties(self.schema(), &input);
         Self { input, properties, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
@@ -316,8 +322,8 @@ impl Run {
         let plan = LogicalPlanBuilder::from(many.plan).limit(0, Some(ROWS_MAX + 1))?.build()?;
         let batches = match self.runner.0.run(plan, Arc::clone(&self.context)).await {
             Ok(batches) => batches,
-            // A value that cannot be computed perhaps belongs to a row that is not needed.
-            Err(error) if translate(&error, Stage::Execute).code().sqlstate().starts_with("22") => return Ok(None),
+            // Perhaps it belongs to a row that is not needed.
+            Err(error) if is_of_value(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > ROWS_MAX {
@@ -339,9 +345,22 @@ impl Run {
             }
         }
         let all = if self.exec.kind == ApplyKind::Exists { None } else { Some(gather(&own, &pieces)?) };
+        let of_none = match keys.iter().find(|key| many.gives_of_none && !rows.contains_key(**key)) {
+            Some(key) => match self.result(key).await {
+                Err(error) if is_of_value(&error) => return Ok(None),
+                result => Some(result?),
+            },
+            None => None,
+        };
         let mut results = Vec::with_capacity(keys.len());
         for key in keys {
             let found = rows.remove(*key).unwrap_or_default();
+            if found.is_empty()
+                && let Some(of_none) = &of_none
+            {
+                results.push(((*key).clone(), of_none.clone()));
+                continue;
+            }
             let result = match (self.exec.kind, &all) {
                 (ApplyKind::Exists, _) | (_, None) => {
                     self.one_row(Arc::new(BooleanArray::from(vec![!found.is_empty()])))?
@@ -436,6 +455,11 @@ impl Run {
             ApplyKind::Scalar | ApplyKind::Lateral | ApplyKind::LateralOuter => gather(&own, &batches),
         }
     }
+}
+
+/// Whether a value could not be computed.
+fn is_of_value(error: &DataFusionError) -> bool {
+    translate(error, Stage::Execute).code().sqlstate().starts_with("22")
 }
 
 /// The batches as one, in the declared types: the optimizer may have chosen another text type.

@@ -7,9 +7,9 @@ use super::references::{free_references, lateral_body, subquery_of};
 use super::rowwise::{self, gives_a_row};
 use super::{ApplyKind, Names, Scope, any_wanted, apply_node, lift, refused, restore_columns, side_wanted, wanted};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::common::{DFSchema, ExprSchema as _, Result, internal_err};
 use datafusion::logical_expr::expr::{BinaryExpr, InSubquery};
-use datafusion::logical_expr::utils::{split_conjunction, split_conjunction_owned};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, lit};
 use std::sync::Arc;
 
@@ -151,16 +151,46 @@ fn value_is_of(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     Ok(columns && !value.is_volatile() && !has_subquery(value)?)
 }
 
+/// The right side of an outer lateral join with the join's condition in it, and the join without: a row of the left stays where none is left
+/// beside it.
+fn with_condition(join: &mut Join) -> Result<LogicalPlan> {
+    let side = join.right.as_ref().clone().transform_down(|node| match node {
+        LogicalPlan::Subquery(body) => {
+            let body = Arc::unwrap_or_clone(body.subquery);
+            Ok(Transformed::new(body, true, TreeNodeRecursion::Stop))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    let (around, own) = (join.left.schema(), side.data.schema());
+    let mut conditions: Vec<Expr> = std::mem::take(&mut join.on).into_iter().map(|(l, r)| l.eq(r)).collect();
+    conditions.extend(join.filter.take());
+    let Some(condition) = conjunction(conditions) else { return Ok(side.data) };
+    if has_subquery(&condition)? {
+        return refused();
+    }
+    let condition = condition.transform_up(|part| match part {
+        Expr::Column(column) if !own.has_column(&column) && around.has_column(&column) => {
+            let field = Arc::clone(around.field_from_column(&column)?);
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    LogicalPlanBuilder::from(side.data).filter(condition.data)?.build()
+}
+
 /// A lateral join: its right side runs per row of the left, unless it is computed of that row.
-fn lateral(join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+fn lateral(mut join: Join, scope: Scope, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
     let Some(body) = lateral_body(&join.right) else { return internal_err!("a lateral join has a body") };
-    let trivial = join.on.is_empty() && join.filter.as_ref().is_none_or(|f| *f == lit(true));
     let kind = match join.join_type {
         JoinType::Inner => ApplyKind::Lateral,
-        JoinType::Left if trivial => ApplyKind::LateralOuter,
+        JoinType::Left => ApplyKind::LateralOuter,
         _ => return refused(),
     };
-    let subplan = Arc::clone(&body.subquery);
+    let is_bare = join.on.is_empty() && join.filter.as_ref().is_none_or(|f| *f == lit(true));
+    let subplan = match kind {
+        ApplyKind::LateralOuter if !is_bare => Arc::new(with_condition(&mut join)?),
+        _ => Arc::clone(&body.subquery),
+    };
     let schema = Arc::clone(&join.schema);
     let keeps_rows = kind == ApplyKind::Lateral || gives_a_row(&subplan);
     let rowwise = if keeps_rows { rowwise::beside(&join.left, &subplan, &schema)? } else { None };

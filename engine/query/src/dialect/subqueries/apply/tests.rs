@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{Shop, printed};
+use datafusion::physical_plan::ExecutionPlan;
 
 /// Correlated subqueries in each place where one may stand, with the rows that PostgreSQL gives.
 #[test]
@@ -60,6 +61,16 @@ fn subqueries_of_each_row_answer_for_it() {
              ON true ORDER BY 1",
             &["amer|v1", "apac|v6", "emea|v3", "latam|NULL"],
         ),
+        // With a condition of both sides: a row without one that holds stays.
+        (
+            "SELECT r.id, l.id FROM regions r LEFT JOIN LATERAL (SELECT v.id, v.score FROM visits v WHERE v.region_id = r.id) l \
+             ON l.score > r.rank AND 1 = 1 ORDER BY 1, 2",
+            &["amer|v1", "apac|NULL", "emea|NULL", "latam|NULL"],
+        ),
+        (
+            "SELECT r.id, l.n FROM regions r LEFT JOIN LATERAL (SELECT count(*) n FROM visits v WHERE v.region_id = r.id) l ON 1 = 1 ORDER BY 1",
+            &["amer|2", "apac|1", "emea|3", "latam|0"],
+        ),
         // NULL around: no row is equal to it.
         (
             "SELECT a.id FROM accounts a WHERE NOT EXISTS (SELECT 1 FROM regions r WHERE r.id = a.region_id) ORDER BY 1",
@@ -94,6 +105,58 @@ fn only_what_no_join_does_runs_for_each_row() {
         let plan = printed(reader.plan(sql).unwrap().physical());
         assert_eq!(plan.contains("ApplyExec"), applied, "{sql}\n{plan}");
     }
+}
+
+/// Whether all applies of a plan run for many rows at once.
+fn are_gathered(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let own = plan.downcast_ref::<ApplyExec>().is_none_or(ApplyExec::is_gathered);
+    own && plan.children().into_iter().all(are_gathered)
+}
+
+/// What runs for many rows at once gives each row what it gives when it runs for that row alone.
+#[test]
+fn rows_of_many_are_those_of_each() {
+    let reader = Shop::open().owner();
+    for side in [
+        // An aggregate of the first rows, with a row of none.
+        "LATERAL (SELECT coalesce(json_agg(json_build_array(q.id) ORDER BY q.id), '[]') x FROM \
+         (SELECT * FROM visits v WHERE v.region_id = r.id ORDER BY v.id LIMIT 2) q) l ON true",
+        // In the order of the rows below it.
+        "LATERAL (SELECT array_agg(q.id) x FROM (SELECT id FROM visits v WHERE v.region_id = r.id ORDER BY score DESC, id DESC) q) l ON true",
+        "LATERAL (SELECT string_agg(q.id, '+') x FROM \
+         (SELECT id FROM visits v WHERE v.region_id = r.id ORDER BY score DESC, id LIMIT 2 OFFSET 1) q) l ON true",
+        "LATERAL (SELECT count(*) x, sum(score), max(id) FROM visits v WHERE v.region_id = r.id) l ON true",
+        // Groups, of which there are none for a row without rows.
+        "LATERAL (SELECT v.score x, count(*) FROM visits v WHERE v.region_id = r.id GROUP BY v.score ORDER BY 1) l ON true",
+        "LATERAL (SELECT v.region_id x, count(*) FROM visits v WHERE v.region_id = r.id GROUP BY v.region_id) l ON true",
+        // A limit above an aggregate.
+        "LATERAL (SELECT count(*) x FROM visits v WHERE v.region_id = r.id LIMIT 1) l ON true",
+        // A side of a side.
+        "LATERAL (SELECT array_agg(q.id || ':' || k.n) x FROM (SELECT * FROM visits v WHERE v.region_id = r.id ORDER BY id DESC LIMIT 2) q \
+         LEFT JOIN LATERAL (SELECT count(*) n FROM orders o WHERE o.account_id = q.account_id) k ON true) l ON true",
+        "LATERAL (SELECT q.id x, k.id FROM (SELECT * FROM visits v WHERE v.region_id = r.id ORDER BY id DESC) q \
+         LEFT JOIN LATERAL (SELECT id FROM orders o WHERE o.account_id = q.account_id ORDER BY id) k ON true ORDER BY q.id, k.id LIMIT 3) l ON true",
+    ] {
+        let of = |id: &str| format!("SELECT r.id, l.* FROM regions r LEFT JOIN {side} WHERE {id} ORDER BY r.id, l.x");
+        let all = of("true");
+        let plan = reader.plan(&all).unwrap();
+        let text = printed(plan.physical());
+        assert!(are_gathered(plan.physical()), "{all}\n{text}");
+        let each = ["amer", "apac", "emea", "latam"].map(|id| reader.rows(&of(&format!("r.id = '{id}'"))));
+        let each: Vec<String> =
+            each.into_iter().flat_map(|rows| rows.unwrap_or_else(|error| panic!("{all}: {error}"))).collect();
+        assert_eq!(reader.rows(&all).unwrap_or_else(|error| panic!("{all}: {error}")), each, "{all}\n{text}");
+    }
+}
+
+/// A row that HAVING leaves out is another one than a row of no rows.
+#[test]
+fn groups_that_are_left_out_run_for_each_row() {
+    let reader = Shop::open().owner();
+    let sql = "SELECT r.id, l.n FROM regions r LEFT JOIN LATERAL \
+        (SELECT count(*) n FROM visits v WHERE v.region_id = r.id HAVING count(*) < 2) l ON true ORDER BY 1";
+    assert!(!are_gathered(reader.plan(sql).unwrap().physical()));
+    assert_eq!(reader.rows(sql).unwrap(), ["amer|NULL", "apac|1", "emea|NULL", "latam|0"]);
 }
 
 /// Asked to, it takes every subquery that reads the row around out of its expression.
