@@ -70,6 +70,7 @@ pub enum ErrorCode {
     ArraySubscriptError,
     NullValueNotAllowed,
     InvalidRegularExpression,
+    InvalidTablesampleArgument,
     StringDataTooLong,
     StringDataLengthMismatch,
     CharacterNotInRepertoire,
@@ -193,6 +194,7 @@ impl ErrorCode {
         Self::ArraySubscriptError,
         Self::NullValueNotAllowed,
         Self::InvalidRegularExpression,
+        Self::InvalidTablesampleArgument,
         Self::StringDataTooLong,
         Self::StringDataLengthMismatch,
         Self::CharacterNotInRepertoire,
@@ -294,6 +296,7 @@ impl ErrorCode {
             Self::ArraySubscriptError => "2202E",
             Self::NullValueNotAllowed => "22004",
             Self::InvalidRegularExpression => "2201B",
+            Self::InvalidTablesampleArgument => "2202H",
             Self::StringDataTooLong => "22001",
             Self::StringDataLengthMismatch => "22026",
             Self::CharacterNotInRepertoire => "22021",
@@ -360,6 +363,7 @@ impl ErrorCode {
             | Self::InvalidBinaryRepresentation
             | Self::InvalidDatetimeFormat
             | Self::InvalidRegularExpression
+            | Self::InvalidTablesampleArgument
             | Self::StringDataTooLong
             | Self::StringDataLengthMismatch
             | Self::CharacterNotInRepertoire

@@ -4,10 +4,12 @@
 pub(super) mod expressions;
 pub(super) mod from;
 pub(super) mod grouping;
+mod samples;
 
 use super::rewrite::expressions::{
     boolean_literals, bounds, calls, casts, constants, normal_forms, operators, quantified, row_comparisons, substrings,
 };
+use super::rewrite::from::relations::SystemColumns;
 use super::rewrite::from::{
     aliases, beside_wildcards, names, order_by_input_columns, order_keys, order_names, recursion, relations,
     row_values, rows, set_names, using, value_lists,
@@ -32,8 +34,8 @@ pub(super) struct Rewriter<'a> {
     ctes: Vec<HashMap<String, Option<Vec<String>>>>,
     /// Those of them that are sorted, with the columns by which they are; outermost first.
     orders: Vec<HashMap<String, orders::Columns>>,
-    /// Aliases of catalog relations in scope with their ids, outermost first.
-    scopes: Vec<HashMap<String, u32>>,
+    /// Aliases in scope of relations with system columns, outermost first.
+    scopes: Vec<HashMap<String, SystemColumns>>,
     /// Aliases in scope with their columns, outermost first.
     rows: Vec<rows::Scope>,
     /// Columns that USING merges, of each SELECT in another one.
@@ -197,12 +199,12 @@ impl Rewriter<'_> {
         }
     }
 
-    pub(super) fn system_alias(&self, alias: &str) -> Option<u32> {
+    pub(super) fn system_columns_under(&self, alias: &str) -> Option<SystemColumns> {
         self.scopes.iter().rev().find_map(|scope| scope.get(alias).copied())
     }
 
-    /// The only catalog relation of the innermost FROM.
-    pub(super) fn only_system_relation(&self) -> Option<u32> {
+    /// Those of the only relation of the innermost FROM.
+    pub(super) fn system_columns_of_only(&self) -> Option<SystemColumns> {
         let scope = self.scopes.last()?;
         scope.values().next().copied().filter(|_| scope.len() == 1)
     }
@@ -279,11 +281,12 @@ impl Writer for Rewriter<'_> {
     }
 
     fn select(&mut self, select: &mut Select) -> Step {
+        step(samples::expand(self, select))?;
         boolean_literals::conditions(select);
         step(quantified::conditions(select))?;
         step(aliases::complete(self, select))?;
         step(aliases::keep_apart(self, select, None))?;
-        self.scopes.push(relations::system_aliases(self, select));
+        self.scopes.push(relations::with_system_columns(self, select));
         self.rows.push(rows::scope(self, select));
         match using::settle(self, select, self.ctes.len() > 1) {
             Ok(merged) => self.merged.push(merged),
@@ -319,6 +322,7 @@ impl Writer for Rewriter<'_> {
     }
 
     fn after_table_factor(&mut self, factor: &mut TableFactor) -> Step {
+        step(samples::refuse_elsewhere(factor))?;
         step(relations::functions_in_from(factor))
     }
 

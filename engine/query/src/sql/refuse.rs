@@ -230,9 +230,7 @@ impl Reader for Ignored {
         }
         match factor {
             TableFactor::NestedJoin { table_with_joins, .. } if joins_by_text(table_with_joins) => refused_name(),
-            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-                refused("TABLESAMPLE")
-            }
+            TableFactor::Derived { sample: Some(_), .. } => refused("TABLESAMPLE of a query"),
             TableFactor::Table { version: Some(_), .. } => refused("a table version"),
             TableFactor::Table { partitions, .. } if !partitions.is_empty() => refused("a partition list"),
             _ => ON,
@@ -276,7 +274,7 @@ mod tests {
         for sql in [
             "select * from t for update",
             "select * from t for share",
-            "select * from t tablesample bernoulli (10)",
+            "select * from (select 1) t tablesample bernoulli (10)",
             "select * into x from t",
             "select 1 union select * into x from t",
             "select 1 where exists (select 1 from t for update)",

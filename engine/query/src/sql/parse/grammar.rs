@@ -125,6 +125,11 @@ impl Reader for Size {
     }
 }
 
+/// What PostgreSQL knows of one of the parser's words.
+fn known(word: Keyword) -> Option<querygate_pg_catalog::Keyword> {
+    querygate_pg_catalog::keyword(&format!("{word:?}").to_ascii_lowercase())
+}
+
 const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
 
 /// What the parser's own Postgres answers.
@@ -144,6 +149,16 @@ impl Dialect for Grammar {
 
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false
+    }
+
+    /// By PostgreSQL's own table of words: the parser's list is one for all dialects.
+    fn is_column_alias(&self, word: &Keyword, _: &mut Parser) -> bool {
+        known(*word).is_none_or(|known| known.is_bare_label)
+    }
+
+    /// As that. Behind a table SET begins what an UPDATE sets.
+    fn is_table_alias(&self, word: &Keyword, _: &mut Parser) -> bool {
+        *word != Keyword::SET && known(*word).is_none_or(|known| known.is_column_name)
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
@@ -236,6 +251,31 @@ mod tests {
         ] {
             let tree = |dialect: &dyn Dialect| Parser::parse_sql(dialect, sql).unwrap();
             assert_eq!(tree(&Grammar::of(100)), tree(&POSTGRES), "{sql}");
+        }
+    }
+
+    /// A word stands for a name where PostgreSQL lets it, and nowhere else.
+    #[test]
+    fn words_are_aliases_where_postgres_takes_them() {
+        let read = |sql: &str| Parser::parse_sql(&Grammar::of(100), sql).map(|tree| tree[0].to_string());
+        for (sql, expected) in [
+            ("SELECT a.x view FROM t a", "SELECT a.x AS view FROM t a"),
+            ("SELECT view.x FROM t view", "SELECT view.x FROM t view"),
+            ("SELECT 1 cluster, 2 sort, 3 explain", "SELECT 1 AS cluster, 2 AS sort, 3 AS explain"),
+            ("SELECT * FROM t sample, u qualify", "SELECT * FROM t sample, u qualify"),
+            ("SELECT * FROM t left JOIN u ON true", "SELECT * FROM t LEFT JOIN u ON true"),
+            ("UPDATE t SET a = 1", "UPDATE t SET a = 1"),
+            ("DELETE FROM t USING u WHERE true RETURNING a", "DELETE FROM t USING u WHERE true RETURNING a"),
+            ("SELECT a FROM t WINDOW w AS (ORDER BY a)", "SELECT a FROM t WINDOW w AS (ORDER BY a)"),
+            ("SELECT a INTO u FROM t", "SELECT a INTO u FROM t"),
+            ("SELECT a FROM t FETCH FIRST 1 ROWS ONLY", "SELECT a FROM t FETCH FIRST 1 ROWS ONLY"),
+            ("SELECT a FROM t TABLESAMPLE bernoulli (1)", "SELECT a FROM t TABLESAMPLE BERNOULLI (1)"),
+            ("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1)"),
+        ] {
+            assert_eq!(read(sql).unwrap_or_else(|error| panic!("{sql}: {error}")), expected);
+        }
+        for sql in ["SELECT 1 year", "SELECT 1 over", "SELECT * FROM t user"] {
+            assert!(read(sql).is_err(), "{sql}");
         }
     }
 

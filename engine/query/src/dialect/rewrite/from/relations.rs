@@ -131,24 +131,54 @@ pub(in crate::dialect) fn limit_of_fetch(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// Aliases of the catalog relations in a FROM clause, with their ids.
-pub(in crate::dialect) fn system_aliases(rewriter: &Rewriter<'_>, select: &Select) -> HashMap<String, u32> {
+/// What is known of a relation's system columns.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::dialect) struct SystemColumns {
+    /// Its `pg_class.oid`.
+    oid: u32,
+    /// One of PostgreSQL's own: its rows are one snapshot's.
+    is_catalog: bool,
+}
+
+/// Aliases of the relations in a FROM clause that have system columns.
+pub(in crate::dialect) fn with_system_columns(
+    rewriter: &Rewriter<'_>,
+    select: &Select,
+) -> HashMap<String, SystemColumns> {
     let mut found = HashMap::new();
     for table in &select.from {
         for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation)) {
             let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
             let Some(names) = parts(name) else { continue };
-            let (schema, relation) = match names.as_slice() {
-                [name] if !rewriter.is_cte(name) => ("pg_catalog", name),
-                [.., schema, name] => (schema.as_str(), name),
-                _ => continue,
-            };
-            if let Some(oid) = PgCatalog::system_oid(schema, relation) {
-                found.insert(alias.as_ref().map_or_else(|| relation.clone(), |a| folded(&a.name)), oid);
+            if let (Some(columns), Some(last)) = (rewriter.system_columns_of(&names), names.last()) {
+                found.insert(alias.as_ref().map_or_else(|| last.clone(), |a| folded(&a.name)), columns);
             }
         }
     }
     found
+}
+
+impl Rewriter<'_> {
+    fn system_columns_of(&self, names: &[String]) -> Option<SystemColumns> {
+        let catalog = match names {
+            [name] if self.is_cte(name) => return None,
+            [name] => PgCatalog::system_oid("pg_catalog", name),
+            [.., schema, name] => PgCatalog::system_oid(schema, name),
+            [] => None,
+        };
+        if let Some(oid) = catalog {
+            return Some(SystemColumns { oid, is_catalog: true });
+        }
+        let own = |schema: &str, name: &str| self.catalog.relation_oid(schema, name);
+        let oid = match names {
+            [name] => self.catalog.image().search_path.iter().find_map(|schema| own(schema, name)),
+            [.., schema, name] => own(schema, name),
+            [] => None,
+        }?;
+        // A source's own column of that name is the table's.
+        let has_own = self.relation_of(names)?.columns.iter().any(|column| column.name == "tableoid");
+        (!has_own).then_some(SystemColumns { oid, is_catalog: false })
+    }
 }
 
 /// `t.*` of a table that FROM names with its schema and without an alias: DataFusion wants the whole name.
@@ -183,23 +213,23 @@ pub(in crate::dialect) fn wildcards(rewriter: &Rewriter<'_>, select: &mut Select
     }
 }
 
-/// `c.tableoid`, `c.xmin`, … of catalog relations: constants, as the rows are one snapshot's.
+/// `c.tableoid` of a relation, and `c.xmin`, … of catalog relations: constants, as the rows are one snapshot's.
 pub(in crate::dialect) fn system_columns(rewriter: &Rewriter<'_>, expr: &mut Expr) {
     let (name, relation) = match &*expr {
-        Expr::Identifier(name) => (folded(name), rewriter.only_system_relation()),
+        Expr::Identifier(name) => (folded(name), rewriter.system_columns_of_only()),
         Expr::CompoundIdentifier(idents) => {
             let [.., table, name] = idents.as_slice() else { return };
-            (folded(name), rewriter.system_alias(&folded(table)))
+            (folded(name), rewriter.system_columns_under(&folded(table)))
         }
         _ => return,
     };
-    let Some(oid) = relation else { return };
+    let Some(SystemColumns { oid, is_catalog }) = relation else { return };
     let system = |type_name: &str| DataType::Custom(object_name(&["pg_catalog", type_name]), Vec::new());
     match name.as_str() {
         "tableoid" => *expr = cast(number(i64::from(oid)), system("oid")),
         // FrozenTransactionId: visible to all.
-        "xmin" => *expr = cast(number(2), system("xid")),
-        "xmax" => *expr = cast(number(0), system("xid")),
+        "xmin" if is_catalog => *expr = cast(number(2), system("xid")),
+        "xmax" if is_catalog => *expr = cast(number(0), system("xid")),
         _ => {}
     }
 }
