@@ -23,7 +23,7 @@ mod types;
 pub use functions::is_of_catalog;
 pub use oid::{FIRST_USER_OID, ObjectClass, OidSpace, stable_oid};
 pub use overloads::{argument_types, common_type};
-pub use quote::quote_ident;
+pub use quote::{Keyword, keyword, quote_ident};
 pub use session::{OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
 pub use table::{PgCatalog, SystemTable, SystemTableExec};
 pub use token::LeafToken;

@@ -1,165 +1,44 @@
 //! PostgreSQL's rules for quoting identifiers and literals, and for reading a dotted name. Knows no catalog.
 
-/// Words that `quote_ident` quotes (all but the unreserved ones of PostgreSQL 15).
-const QUOTED_WORDS: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "between",
-    "bigint",
-    "binary",
-    "bit",
-    "boolean",
-    "both",
-    "case",
-    "cast",
-    "char",
-    "character",
-    "check",
-    "coalesce",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "dec",
-    "decimal",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "exists",
-    "extract",
-    "false",
-    "fetch",
-    "float",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "greatest",
-    "group",
-    "grouping",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "inout",
-    "int",
-    "integer",
-    "intersect",
-    "interval",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "least",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "national",
-    "natural",
-    "nchar",
-    "none",
-    "normalize",
-    "not",
-    "notnull",
-    "null",
-    "nullif",
-    "numeric",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "out",
-    "outer",
-    "overlaps",
-    "overlay",
-    "placing",
-    "position",
-    "precision",
-    "primary",
-    "real",
-    "references",
-    "returning",
-    "right",
-    "row",
-    "select",
-    "session_user",
-    "setof",
-    "similar",
-    "smallint",
-    "some",
-    "substring",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "time",
-    "timestamp",
-    "to",
-    "trailing",
-    "treat",
-    "trim",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "values",
-    "varchar",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-    "xmlattributes",
-    "xmlconcat",
-    "xmlelement",
-    "xmlexists",
-    "xmlforest",
-    "xmlnamespaces",
-    "xmlparse",
-    "xmlpi",
-    "xmlroot",
-    "xmlserialize",
-    "xmltable",
-];
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// A word that PostgreSQL 15's grammar knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyword {
+    /// What it may name: a column or a table (unreserved, or no function's name), beside that a function or a type, or nothing.
+    pub is_column_name: bool,
+    /// Whether it names an item of SELECT without AS.
+    pub is_bare_label: bool,
+    is_unreserved: bool,
+}
+
+static KEYWORDS: LazyLock<HashMap<&'static str, Keyword>> = LazyLock::new(|| {
+    let read = |line: &'static str| {
+        let mut fields = line.split('\t');
+        let (word, category, label) = (fields.next()?, fields.next()?, fields.next()?);
+        let is_column_name = matches!(category, "U" | "C");
+        Some((word, Keyword { is_column_name, is_bare_label: label == "t", is_unreserved: category == "U" }))
+    };
+    keyword_lines().filter_map(read).collect()
+});
+
+/// PostgreSQL 15's keywords, as `pg_get_keywords` gives them.
+pub(crate) fn keyword_lines() -> std::str::Lines<'static> {
+    include_str!("../data/pg15/keywords.tsv").lines()
+}
+
+/// What PostgreSQL's grammar knows of a word in lower case. `None`: nothing.
+#[must_use]
+pub fn keyword(word: &str) -> Option<Keyword> {
+    KEYWORDS.get(word).copied()
+}
 
 /// `quote_ident`.
 pub fn quote_ident(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !QUOTED_WORDS.contains(&name);
+        && keyword(name).is_none_or(|known| known.is_unreserved);
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
@@ -217,6 +96,23 @@ mod tests {
         ] {
             assert_eq!(quote_ident(name), expected);
         }
+    }
+
+    #[test]
+    fn keywords_name_what_postgres_lets_them() {
+        let of = |word: &str| keyword(word).map(|known| (known.is_column_name, known.is_bare_label));
+        assert_eq!(
+            [of("view"), of("values"), of("left"), of("year"), of("select"), of("where"), of("semi")],
+            [
+                Some((true, true)),
+                Some((true, true)),
+                Some((false, true)),
+                Some((true, false)),
+                Some((false, true)),
+                Some((false, false)),
+                None
+            ]
+        );
     }
 
     #[test]

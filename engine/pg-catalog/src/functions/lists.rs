@@ -4,6 +4,7 @@ use super::Call;
 use super::{Definition, Returns, of_session, rows_of};
 use crate::cell::Cell;
 use crate::names::OWNER;
+use crate::quote::keyword_lines;
 use querygate_types::Result;
 
 const fn list_of(
@@ -77,11 +78,26 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         &[("name", "name"), ("default_version", "text"), ("comment", "text")],
         none,
     ),
+    rows_of(
+        "pg_available_extension_versions",
+        0,
+        0,
+        &[
+            ("name", "name"),
+            ("version", "text"),
+            ("superuser", "bool"),
+            ("trusted", "bool"),
+            ("relocatable", "bool"),
+            ("schema", "name"),
+            ("requires", "_text"),
+            ("comment", "text"),
+        ],
+        none,
+    ),
 ];
 
-/// PostgreSQL 15's keywords.
 fn keywords() -> Vec<Cell> {
-    let rows = include_str!("../../data/pg15/keywords.tsv").lines().map(|line| {
+    let rows = keyword_lines().map(|line| {
         let fields = line.split('\t').enumerate();
         Cell::List(fields.map(|(i, field)| if i == 2 { (field == "t").into() } else { field.into() }).collect())
     });

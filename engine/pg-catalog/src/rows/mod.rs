@@ -96,6 +96,11 @@ const FIXED_OR_EMPTY: &[&str] = &[
 
 /// Relations of `information_schema` that are empty, because the gate has no such objects.
 const STANDARD_EMPTY: &[&str] = &[
+    "_pg_foreign_data_wrappers",
+    "_pg_foreign_servers",
+    "_pg_foreign_table_columns",
+    "_pg_foreign_tables",
+    "_pg_user_mappings",
     "attributes",
     "check_constraint_routine_usage",
     "collation_character_set_applicability",

@@ -1,4 +1,4 @@
-//! `pg_database`, `pg_authid`'s public face (`pg_roles`, `pg_user`, `pg_group`), memberships.
+//! `pg_database`, the roles (`pg_authid` and its faces), memberships. No password is in any of them.
 
 use super::Fill;
 use crate::cell::Cell;
@@ -11,7 +11,9 @@ use querygate_types::Result;
 pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
         "pg_database" => databases,
+        "pg_authid" => authorizations,
         "pg_roles" => roles,
+        "pg_shadow" => users_without_passwords,
         "pg_user" => users,
         "pg_group" => groups,
         "pg_auth_members" => members,
@@ -35,6 +37,14 @@ fn databases(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> 
 }
 
 fn roles(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    each_role(objects, &"********".into(), rows)
+}
+
+fn authorizations(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    each_role(objects, &Cell::Null, rows)
+}
+
+fn each_role(objects: &Objects, password: &Cell, rows: &mut Rows) -> Result<()> {
     for role in &objects.roles {
         rows.push(vec![
             ("rolname", (&role.name).into()),
@@ -45,7 +55,7 @@ fn roles(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("rolcanlogin", role.login.into()),
             ("rolreplication", false.into()),
             ("rolconnlimit", Cell::Int(-1)),
-            ("rolpassword", "********".into()),
+            ("rolpassword", password.clone()),
             ("rolbypassrls", false.into()),
             ("oid", role.oid.into()),
         ])?;
@@ -54,6 +64,14 @@ fn roles(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
 }
 
 fn users(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    each_user(objects, &"********".into(), rows)
+}
+
+fn users_without_passwords(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    each_user(objects, &Cell::Null, rows)
+}
+
+fn each_user(objects: &Objects, password: &Cell, rows: &mut Rows) -> Result<()> {
     for role in objects.roles.iter().filter(|r| r.login) {
         rows.push(vec![
             ("usename", (&role.name).into()),
@@ -62,7 +80,7 @@ fn users(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("usesuper", role.superuser.into()),
             ("userepl", false.into()),
             ("usebypassrls", false.into()),
-            ("passwd", "********".into()),
+            ("passwd", password.clone()),
         ])?;
     }
     Ok(())

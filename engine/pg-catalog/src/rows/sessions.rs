@@ -8,7 +8,7 @@ use crate::session::SessionVars;
 use chrono::{Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::OffsetComponents;
 use chrono_tz::OffsetName;
-use querygate_types::Result;
+use querygate_types::{Error, Result};
 
 pub(super) fn fill(name: &str) -> Option<Fill> {
     Some(match name {
@@ -20,6 +20,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_stat_ssl" | "pg_stat_gssapi" => own_process,
         "pg_stat_archiver" | "pg_stat_bgwriter" | "pg_stat_wal" => unknown_counters,
         "pg_timezone_names" => zones,
+        "pg_timezone_abbrevs" => zone_abbreviations,
         _ => return None,
     })
 }
@@ -122,6 +123,21 @@ fn zones(_: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
             ("abbrev", offset.abbreviation().unwrap_or_default().into()),
             ("utc_offset", Cell::Micros(seconds * 1_000_000)),
             ("is_dst", (offset.dst_offset() != TimeDelta::zero()).into()),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The abbreviations that PostgreSQL 15 reads by default.
+fn zone_abbreviations(_: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for line in include_str!("../../data/pg15/timezone_abbrevs.tsv").lines() {
+        let mut fields = line.split('\t');
+        let (Some(name), Some(seconds), Some(is_dst)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let seconds: i64 = seconds.parse().map_err(Error::internal)?;
+        rows.push(vec![
+            ("abbrev", name.into()),
+            ("utc_offset", Cell::Micros(seconds * 1_000_000)),
+            ("is_dst", (is_dst == "t").into()),
         ])?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::Fill;
 use crate::cell::Cell;
-use crate::layout::Rows;
+use crate::layout::{Rows, fixed_rows};
 use crate::objects::{ColumnObject, ConstraintObject, Objects, RelationObject};
 use crate::session::SessionVars;
 use crate::types::scale_of;
@@ -27,6 +27,7 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "applicable_roles" => applicable_roles,
         "administrable_role_authorizations" => super::nothing,
         "character_sets" => character_sets,
+        "collations" => collations,
         "column_udt_usage" => column_udt_usage,
         "element_types" => element_types,
         _ => return None,
@@ -467,6 +468,20 @@ fn applicable_roles(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Resu
                 ("is_grantable", yes_or_no(false)),
             ])?;
         }
+    }
+    Ok(())
+}
+
+/// PostgreSQL's own, for any encoding or for UTF-8.
+fn collations(objects: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for collation in fixed_rows("pg_collation") {
+        let name = collation.get(1).cloned().unwrap_or(Cell::Null);
+        rows.push(vec![
+            ("collation_catalog", db(objects)),
+            ("collation_schema", "pg_catalog".into()),
+            ("collation_name", name),
+            ("pad_attribute", "NO PAD".into()),
+        ])?;
     }
     Ok(())
 }
