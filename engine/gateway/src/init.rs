@@ -5,6 +5,8 @@ mod merge;
 mod propose;
 mod trial;
 
+pub(crate) use trial::{ConfiguredTrial, ROWS, of_configuration};
+
 use crate::cli::{
     Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
 };

@@ -47,6 +47,7 @@ pub(crate) struct Unreadable {
     /// The column; `None`: the whole table.
     pub(crate) column: Option<String>,
     pub(crate) reason: String,
+    pub(crate) code: ErrorCode,
 }
 
 /// Reads a source's tables.
@@ -69,7 +70,7 @@ impl Described {
     pub(crate) fn without(self, unreadable: &[Unreadable]) -> Result<Self> {
         let Self { namespace, mut origin, others, left_out, .. } = self;
         let mut told = left_out;
-        for Unreadable { table, column, reason } in unreadable {
+        for Unreadable { table, column, reason, .. } in unreadable {
             let Some(at) = origin.tables.iter().position(|found| found.remote == *table) else { continue };
             let found = &mut origin.tables[at];
             match column {

@@ -50,6 +50,12 @@ pub mod numerics {
     pub use crate::numbers::numeric::{parse, whole};
 }
 
+/// Values of a stored column.
+pub mod stored {
+    pub use crate::functions::equality_keys;
+    pub use crate::numbers::wide::in_column;
+}
+
 /// The functions that a statement may call, and what they do that their operator is to charge or to interrupt.
 pub mod metering {
     pub use crate::analyze::metering::grows;

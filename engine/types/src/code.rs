@@ -28,6 +28,7 @@ pub enum ErrorCode {
     TooManyColumns,
     UndefinedTable,
     DuplicateTable,
+    DependentObjects,
     InvalidTableDefinition,
     UndefinedColumn,
     UndefinedFunction,
@@ -153,6 +154,7 @@ impl ErrorCode {
         Self::TooManyColumns,
         Self::UndefinedTable,
         Self::DuplicateTable,
+        Self::DependentObjects,
         Self::InvalidTableDefinition,
         Self::UndefinedColumn,
         Self::UndefinedFunction,
@@ -255,6 +257,7 @@ impl ErrorCode {
             Self::TooManyColumns => "54011",
             Self::UndefinedTable => "42P01",
             Self::DuplicateTable => "42P07",
+            Self::DependentObjects => "2BP01",
             Self::InvalidTableDefinition => "42P16",
             Self::UndefinedColumn => "42703",
             Self::UndefinedFunction => "42883",
@@ -409,6 +412,7 @@ impl ErrorCode {
             | Self::CantChangeRuntimeParam
             | Self::ObjectNotInPrerequisiteState
             | Self::ForeignKeyViolation
+            | Self::DependentObjects
             | Self::SourceSchemaChanged => GrpcStatus::FailedPrecondition,
             Self::TooManyConnections
             | Self::TooManyQueries

@@ -79,6 +79,40 @@ fn a_good_place_is_good() {
     assert!(code == 0 && text.lines().count() == 1, "{text}");
 }
 
+/// A value that its column's type does not hold, in one row of many, is found with table and column, by `check` as well.
+#[test]
+fn a_value_that_cannot_be_read_is_found() {
+    let folder = place(&format!(
+        "[server]\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\nconnection_max = 10\n{SMALL}\
+         [[sources]]\nname = \"db\"\nkind = \"sqlite\"\npath = \"db.sqlite\"\n"
+    ));
+    let stack = STACK.replacen(
+        r#""title": {"type": "text"}"#,
+        r#""title": {"type": "text"}, "amount": {"type": "number"}, "day": {"type": "date"}"#,
+        1,
+    );
+    std::fs::write(folder.path().join("stack.json"), stack).unwrap();
+    let sql = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, amount REAL, day TEXT); CREATE TABLE pays (id TEXT PRIMARY KEY, \
+               title TEXT); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) \
+               INSERT INTO notes SELECT 'n' || i, 'x', i, '2024-01-01' FROM n; INSERT INTO pays VALUES ('p', 'x');";
+    execute(&folder.path().join("db.sqlite"), sql);
+    let (code, report, _) = doctor(folder.path());
+    assert_eq!((code, of_check(&report, "source.values").len()), (0, 1), "{report:#}");
+    let (code, text) = run(folder.path(), &["check", "querygate.toml"]);
+    assert!(code == 0 && text.contains("rows: the first 10000 of 2 tables were read"), "{text}");
+    execute(&folder.path().join("db.sqlite"), "UPDATE notes SET day = 'never' WHERE id = 'n321'");
+    let (code, report, _) = doctor(folder.path());
+    let told = of_check(&report, "source.values");
+    assert!(
+        code == 1 && told.len() == 1 && told[0].starts_with("warning db: `day` of `t_notes` cannot be read"),
+        "{report:#}"
+    );
+    let (code, text) = run(folder.path(), &["check", "querygate.toml"]);
+    assert!(code == 0 && text.contains("warning: db: table t_notes column day cannot be read whole"), "{text}");
+    let (code, text) = run(folder.path(), &["check", "--offline", "querygate.toml"]);
+    assert!(code == 0 && !text.contains("rows:") && text.contains("0 warnings"), "{text}");
+}
+
 /// A certificate that ended yesterday, and its key. It has an extension: a certificate without any is of a version that is not taken.
 fn ended_certificate(folder: &Path) {
     let made =

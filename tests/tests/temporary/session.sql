@@ -139,3 +139,74 @@ CREATE TEMP VIEW named (a, "B c") AS SELECT id, w FROM g;
 SELECT * FROM named WHERE a = 2;
 SELECT "B c" FROM named ORDER BY a;
 CREATE TEMP VIEW many_names (a, b, c) AS SELECT 1, 2;
+-- Numerics without bounds hold what they are given, however the table was made.
+CREATE TEMP TABLE n1 AS SELECT 1 AS id, 0.0 AS amount;
+INSERT INTO n1 VALUES (2, 12345.678), (3, 1.25);
+INSERT INTO n1 VALUES (4, '99999.99');
+INSERT INTO n1 (id, amount) SELECT 5, 700.55;
+UPDATE n1 SET amount = 123.45 WHERE id = 1 RETURNING amount;
+SELECT * FROM n1 ORDER BY id;
+SELECT sum(amount), max(amount), count(DISTINCT amount) FROM n1;
+CREATE TEMP TABLE n2 (id int, n numeric DEFAULT 0);
+INSERT INTO n2 VALUES (1, 1.5);
+INSERT INTO n2 VALUES (2, 1), (3, 2.25);
+INSERT INTO n2 SELECT g, g * 1.5 FROM generate_series(4, 5) g;
+INSERT INTO n2 (id) VALUES (6);
+UPDATE n2 SET n = n * 2 WHERE id = 1;
+UPDATE n2 SET n = id WHERE id = 2;
+UPDATE n2 SET n = 1e30 + 0.5 WHERE id = 3;
+COPY n2 FROM STDIN;
+7	0.125
+8	\N
+\.
+SELECT id, n, n + 1, n * 2, n / 4 > 1 FROM n2 WHERE n < 1000 ORDER BY id;
+SELECT sum(n), avg(id) FROM n2;
+SELECT n FROM n2 WHERE n = 3 ORDER BY n;
+SELECT n2.id, n1.id FROM n2 JOIN n1 ON n1.amount > n2.n WHERE n2.id = 7 ORDER BY 2;
+CREATE TEMP TABLE n3 AS SELECT 10::numeric AS m;
+INSERT INTO n3 VALUES (1.5::numeric), (0.25);
+SELECT m FROM n3 ORDER BY m;
+CREATE TEMP TABLE n4 (a numeric[], b numeric(6,2)[]);
+INSERT INTO n4 VALUES (ARRAY[1.5, 2], ARRAY[1, 2.5]);
+SELECT a[1], b[2] FROM n4;
+-- What is equal is one key.
+CREATE TEMP TABLE k1 (j jsonb UNIQUE, i interval UNIQUE, f float8 UNIQUE, n numeric UNIQUE);
+INSERT INTO k1 (j) VALUES ('{"a":1,"b":2}');
+INSERT INTO k1 (j) VALUES ('{"b":2,"a":1.0}');
+INSERT INTO k1 (i) VALUES ('24 hours');
+INSERT INTO k1 (i) VALUES ('1 day');
+INSERT INTO k1 (f) VALUES (0);
+INSERT INTO k1 (f) VALUES ('-0'::float8);
+INSERT INTO k1 (n) VALUES (1.0);
+INSERT INTO k1 (n) VALUES (1.00);
+INSERT INTO k1 (n) VALUES (1.01);
+SELECT count(*) FROM k1;
+-- Views read what they were written over.
+CREATE TEMP TABLE base (x int);
+INSERT INTO base VALUES (1), (2);
+CREATE TEMP VIEW v1 AS SELECT x FROM base;
+CREATE TEMP VIEW v2 AS SELECT x + 1 AS y FROM v1;
+CREATE OR REPLACE TEMP VIEW v1 AS SELECT x * 10 AS x FROM base;
+SELECT * FROM v2 ORDER BY y;
+DROP TABLE base;
+DROP VIEW v1;
+DROP TABLE base CASCADE;
+SELECT * FROM v2;
+CREATE TEMP TABLE base (x int);
+INSERT INTO base VALUES (5);
+CREATE TEMP VIEW v2 AS WITH base AS (SELECT 7 AS x) SELECT * FROM base;
+SELECT * FROM v2;
+DROP TABLE base;
+SELECT * FROM v2;
+-- A savepoint that is released is gone.
+BEGIN;
+CREATE TEMP TABLE sp (x int);
+SAVEPOINT a;
+INSERT INTO sp VALUES (1);
+SAVEPOINT b;
+INSERT INTO sp VALUES (2);
+RELEASE SAVEPOINT b;
+INSERT INTO sp VALUES (3);
+ROLLBACK TO SAVEPOINT a;
+SELECT count(*) FROM sp;
+COMMIT;

@@ -29,5 +29,5 @@ pub use recipe::{FileFormat, FilesOf, FindFiles, LeafRecipe, RecipeColumn, Recip
 pub(crate) use related::RelatedKeys;
 pub use run::CountedRun;
 pub(crate) use table::{ColumnOrigin, LeafPolicy};
-pub use table::{GovernedColumn, GovernedTable};
+pub use table::{GovernedColumn, GovernedTable, with_places_unnamed};
 pub use uses::tell_uses;

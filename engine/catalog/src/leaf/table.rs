@@ -235,14 +235,13 @@ impl GovernedTable {
     /// # Errors
     /// Internal: the plan of these casts cannot be built.
     pub(crate) fn with_named_plan(self) -> querygate_types::Result<Arc<Self>> {
-        let has_cells = self.schema.fields().iter().any(|field| *field.data_type() == WIDE_NUMERIC);
         let constraints = self.constraints.clone();
         let table = Arc::new(self);
-        if !has_cells {
-            return Ok(table);
+        let provider = Arc::clone(&table) as Arc<dyn TableProvider>;
+        match with_places_unnamed(&table.name, provider).map_err(Error::internal)? {
+            Some(named) => Ok(Arc::new(Self { constraints, named_plan: Some(named), ..table.without_keys() })),
+            None => Ok(table),
         }
-        let named = with_places_unnamed(&table).map_err(Error::internal)?;
-        Ok(Arc::new(Self { constraints, named_plan: Some(named), ..table.without_keys() }))
     }
 
     /// Whether both are one table as one reader sees it, with its keys or without.
@@ -297,10 +296,17 @@ impl GovernedTable {
     }
 }
 
-fn with_places_unnamed(table: &Arc<GovernedTable>) -> Result<LogicalPlan> {
-    let name = TableReference::bare(Arc::clone(&table.name));
-    let source = provider_as_source(Arc::clone(table) as Arc<dyn TableProvider>);
-    let scan = LogicalPlanBuilder::scan(name.clone(), source, None)?;
+/// A table's scan with numerics of any width as decimals without a declared scale. `None`: it has none.
+///
+/// # Errors
+/// The plan of these casts cannot be built.
+pub fn with_places_unnamed(name: &Arc<str>, table: Arc<dyn TableProvider>) -> Result<Option<LogicalPlan>> {
+    let fields = table.schema();
+    if !fields.fields().iter().any(|field| *field.data_type() == WIDE_NUMERIC) {
+        return Ok(None);
+    }
+    let name = TableReference::bare(Arc::clone(name));
+    let scan = LogicalPlanBuilder::scan(name.clone(), provider_as_source(table), None)?;
     let column = |field: &Arc<Field>| {
         let column = Expr::Column(Column::new(Some(name.clone()), field.name()));
         if *field.data_type() != WIDE_NUMERIC {
@@ -312,13 +318,14 @@ fn with_places_unnamed(table: &Arc<GovernedTable>) -> Result<LogicalPlan> {
         let cast = Expr::Cast(Cast { expr: Box::new(column), field: Arc::new(any) });
         cast.alias_qualified(Some(name.clone()), field.name())
     };
-    let columns: Vec<Expr> = table.schema.fields().iter().map(column).collect();
+    let columns: Vec<Expr> = fields.fields().iter().map(column).collect();
     let scan = scan.build()?;
     // Each column decides what its own did.
     let keys = scan.schema().functional_dependencies().clone();
     let schema = Projection::try_new(columns.clone(), Arc::new(scan.clone()))?.schema;
     let schema = Arc::unwrap_or_clone(schema).with_functional_dependencies(keys)?;
-    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(columns, Arc::new(scan), Arc::new(schema))?))
+    let plan = Projection::try_new_with_schema(columns, Arc::new(scan), Arc::new(schema))?;
+    Ok(Some(LogicalPlan::Projection(plan)))
 }
 
 /// Whether the permit lets this column be read as it is meant to be: its own raw column, not hidden, masked if it must be.

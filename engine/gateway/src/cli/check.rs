@@ -16,6 +16,7 @@ use crate::config::diagnostic::nearest;
 use crate::config::worker::is_worker;
 use crate::config::{self, Config, SourceKind};
 use crate::governance::Governance;
+use crate::init::{ROWS, of_configuration};
 use crate::metadata::{self, declared_sets};
 use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
@@ -144,6 +145,7 @@ impl<'a> Check<'a> {
             let diagnostics = cross_references::findings(&config, governance);
             self.report(config::diagnostic::Report { file, text, diagnostics })?;
             self.changes(&config, governance)?;
+            self.rows(&config)?;
         }
         Ok(Some((config, governance)))
     }
@@ -240,6 +242,26 @@ impl<'a> Check<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let findings = runtime.block_on(write_findings(config, governance))?;
         findings.iter().try_for_each(|finding| self.warn(finding))
+    }
+
+    /// What of the first rows of the tables cannot be read.
+    fn rows(&mut self, config: &Config) -> Result<()> {
+        if self.offline || self.errors > 0 {
+            return Ok(());
+        }
+        let tried = match of_configuration(config) {
+            Ok(tried) => tried,
+            Err(error) => return self.warn(&format!("the tables could not be read for a trial: {}", error.message())),
+        };
+        for (source, found) in &tried.unreadable {
+            let column = found.column.as_ref().map(|column| format!(" column {column}")).unwrap_or_default();
+            self.warn(&format!("{source}: table {}{column} cannot be read whole: {}", found.table, found.reason))?;
+        }
+        if let [first, ..] = tried.untried.as_slice() {
+            let count = count(tried.untried.len(), "table");
+            self.line(&format!("there was no time to try {count}, {first} first"))?;
+        }
+        self.line(&format!("rows: the first {ROWS} of {} were read", count(tried.tables, "table")))
     }
 
     /// Keys of `current_user` that no configured user has.

@@ -18,6 +18,7 @@ use super::{Ended, check, written};
 use crate::config::Config;
 use crate::config::worker::is_worker;
 use crate::governance::Governance;
+use crate::init::of_configuration;
 use crate::output::Output;
 use crate::wiring::{source_states, write_findings};
 use chrono::Utc;
@@ -96,6 +97,9 @@ fn examine(config: &Config, governance: Option<&Governance>, report: &mut Report
                 .advise("correct the source's keys in the configuration"),
         ),
     }
+    // A runtime of its own comes with the gate that is tried.
+    let tried = governance.map(|_| of_configuration(config));
+    report.extend(tried.into_iter().flat_map(sources::values));
     if let Some(governance) = governance {
         let against = runtime.block_on(write_findings(config, governance)).unwrap_or_default();
         report.extend(against.into_iter().map(|what| Finding::new(Level::Warning, "source.writes", "changes", what)));

@@ -206,6 +206,7 @@ impl GateSession {
         if let Some(block) = self.runs.block().open() {
             block.branches().await.release(id).await?;
         }
+        self.temporary.release(id);
         self.inner().transaction.release(name)
     }
 

@@ -2,14 +2,17 @@
 
 use super::definition::{DefinedColumn, Definition, UniqueColumns};
 use super::tables::TemporaryTables;
+use crate::errors::{Stage, translate};
 use crate::temporary_rows::{Chunk, ChunkStore, Chunks};
 use crate::write::values::assignment::{fit, within};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
 };
-use arrow::compute::{cast, concat_batches, interleave};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches, interleave};
+use arrow::datatypes::Field;
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::memory_pool::MemoryReservation;
+use querygate_semantics::stored::{equality_keys, in_column};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -38,6 +41,9 @@ impl ChangedTable {
 
 /// Rows that a few new ones are put together with, so that a table that grows row by row has no chunk for each.
 const TOGETHER_MAX: usize = 2_048;
+
+/// What a hash table takes for a row's number and place, about.
+const PLACE_BYTES: usize = 56;
 
 /// A table that is changed. Each step asks between chunks whether it is over.
 #[derive(Debug)]
@@ -76,9 +82,11 @@ impl TableChange {
     /// # Errors
     /// As [`added`](Self::added); 22001, 23502: a value that the column does not hold.
     pub(crate) async fn updated(&self, found: &CollectedRows, assigned: &[usize]) -> Result<ChangedTable> {
+        let charge = self.store().charge();
         let mut places: HashMap<i64, (usize, usize)> = HashMap::new();
         for (at, batch) in found.batches.iter().enumerate() {
             yield_now().await;
+            charge_rows(&charge, batch.num_rows(), PLACE_BYTES)?;
             for (row, number) in numbers(batch)?.values().iter().enumerate() {
                 places.entry(*number).or_insert((at, row));
             }
@@ -115,9 +123,11 @@ impl TableChange {
     /// # Errors
     /// 53200, 53100: there is no room.
     pub(crate) async fn deleted(&self, found: &CollectedRows) -> Result<ChangedTable> {
+        let charge = self.store().charge();
         let mut gone = HashSet::new();
         for batch in &found.batches {
             yield_now().await;
+            charge_rows(&charge, batch.num_rows(), PLACE_BYTES)?;
             gone.extend(numbers(batch)?.values().iter().copied());
         }
         let (mut rows, mut changed) = (Vec::new(), Vec::new());
@@ -154,23 +164,36 @@ impl TableChange {
 
     async fn check_key(&self, key: &UniqueColumns, rows: &[Arc<Chunk>]) -> Result<()> {
         let places: Vec<usize> = key.columns.iter().filter_map(|name| self.definition.place(name)).collect();
-        let fields = places.iter().filter_map(|place| self.definition.schema().fields().get(*place));
-        let fields = fields.map(|field| SortField::new(field.data_type().clone())).collect();
-        let converter = RowConverter::new(fields).map_err(Error::internal)?;
+        let charge = self.store().charge();
         let mut seen: HashSet<Box<[u8]>> = HashSet::new();
         for chunk in rows {
             yield_now().await;
             let batch = chunk.batch()?.project(&places).map_err(Error::internal)?;
-            let keys = converter.convert_columns(batch.columns()).map_err(Error::internal)?;
-            for (at, own) in keys.iter().enumerate() {
+            let own = places.iter().zip(batch.columns()).map(|(place, values)| {
+                let pg_type = self.definition.columns().get(*place).map(|column| column.pg_type);
+                let is_jsonb = matches!(pg_type, Some(PgType::Jsonb | PgType::JsonbArray));
+                equality_keys(values, is_jsonb).map_err(|error| translate(&error, Stage::Execute))
+            });
+            let own = own.collect::<Result<Vec<_>>>()?;
+            let fields = own.iter().map(|values| SortField::new(values.data_type().clone())).collect();
+            let converter = RowConverter::new(fields).map_err(Error::internal)?;
+            let keys = converter.convert_columns(&own).map_err(Error::internal)?;
+            charge_rows(&charge, keys.num_rows(), PLACE_BYTES.saturating_add(keys.size() / keys.num_rows().max(1)))?;
+            for (at, key_of_row) in keys.iter().enumerate() {
                 // NULL is equal to nothing.
-                if batch.columns().iter().all(|column| column.is_valid(at)) && !seen.insert(own.as_ref().into()) {
+                if batch.columns().iter().all(|column| column.is_valid(at)) && !seen.insert(key_of_row.as_ref().into())
+                {
                     return Err(taken(key, &self.table));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Takes room for what is noted of each of some rows.
+fn charge_rows(charge: &MemoryReservation, rows: usize, bytes: usize) -> Result<()> {
+    charge.try_grow(rows.saturating_mul(bytes)).map_err(|error| translate(&error, Stage::Execute))
 }
 
 fn taken(key: &UniqueColumns, table: &str) -> Error {
@@ -195,7 +218,7 @@ fn new_values(found: &CollectedRows, assigned: &[usize], definition: &Definition
         let lost = || Error::internal("a new value is missing");
         let field = definition.schema().fields().get(*place).ok_or_else(lost)?;
         let values = found.batches.iter();
-        let values = values.map(|batch| converted(batch.columns().get(at + 1).ok_or_else(lost)?, field.data_type()));
+        let values = values.map(|batch| converted(batch.columns().get(at + 1).ok_or_else(lost)?, field));
         Ok((*place, values.collect::<Result<Vec<_>>>()?))
     };
     assigned.iter().enumerate().map(of).collect()
@@ -219,11 +242,22 @@ fn with_values(batch: &RecordBatch, hits: &[(usize, (usize, usize))], values: &N
     RecordBatch::try_new(batch.schema(), columns).map_err(Error::internal)
 }
 
-fn converted(values: &ArrayRef, wanted: &arrow::datatypes::DataType) -> Result<ArrayRef> {
-    if values.data_type() == wanted {
+/// Values in a column's own type.
+///
+/// # Errors
+/// 22003: one that the type does not hold.
+fn converted(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
+    if values.data_type() == wanted.data_type() {
         return Ok(Arc::clone(values));
     }
-    cast(values, wanted).map_err(Error::internal)
+    if let Some(numerics) = in_column(values, wanted).map_err(|error| translate(&error, Stage::Execute))? {
+        return Ok(numerics);
+    }
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(values, wanted.data_type(), &exact).map_err(|error| {
+        let text = format!("value is out of range for column \"{}\"", wanted.name());
+        Error::new(ErrorCode::NumericOutOfRange, text).with_cause(error)
+    })
 }
 
 /// Rows in the columns of a table, of which each holds its values.
@@ -234,7 +268,7 @@ pub(crate) fn stored(batch: &RecordBatch, definition: &Definition, table: &str) 
     let schema = definition.schema();
     let mut columns = Vec::with_capacity(schema.fields().len());
     for ((values, field), column) in batch.columns().iter().zip(schema.fields()).zip(definition.columns()) {
-        let values = converted(values, field.data_type())?;
+        let values = converted(values, field)?;
         columns.push(sized(values, column)?);
         let has_null = columns.last().is_some_and(|values| values.null_count() > 0);
         if column.not_null && has_null {
@@ -271,7 +305,10 @@ pub(crate) fn placed(batch: &RecordBatch, places: &[usize], definition: &Definit
     for (own, field) in schema.fields().iter().enumerate() {
         let given = places.iter().position(|place| *place == own).and_then(|at| batch.columns().get(at));
         columns.push(match given {
-            Some(values) => fit(values, field.data_type(), field.name())?,
+            Some(values) => match in_column(values, field).map_err(|error| translate(&error, Stage::Execute))? {
+                Some(numerics) => numerics,
+                None => fit(values, field.data_type(), field.name())?,
+            },
             None => new_null_array(field.data_type(), batch.num_rows()),
         });
     }

@@ -2,15 +2,17 @@
 
 use crate::write::intent::{folded, unsupported};
 use crate::write::values::assignment::cast_to;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use datafusion::sql::sqlparser::ast::{
     CharacterLength, ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, DataType as SqlType, Expr, Ident,
     IndexColumn, OnCommit as Ast, Query, SelectItem, TableConstraint, Value,
 };
 use querygate_pg_catalog::image::{self, Key, Relation, RelationKind, TablePrivileges};
-use querygate_query_api::column::Column;
+use querygate_query_api::column::{Column, TYPE_MODIFIER_KEY};
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::{Error, ErrorCode, PgType, Result};
+use std::sync::Arc;
 
 /// Columns of one table.
 const COLUMNS_MAX: usize = 1_600;
@@ -166,6 +168,8 @@ impl Definition {
             });
         }
         let keys = written.map(|written| written.keys.clone()).unwrap_or_default();
+        let fields = schema.fields().iter().zip(&defined).map(|(field, column)| as_kept(field, column));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Ok(Self { columns: defined, keys, on_commit, schema })
     }
 
@@ -212,6 +216,20 @@ impl Definition {
             ..Relation::default()
         }
     }
+}
+
+/// A numeric without bounds, or an array of such, holds any: what a query gave of it had the places of its own values.
+fn as_kept(field: &FieldRef, column: &DefinedColumn) -> FieldRef {
+    let data_type = match (column.pg_type, field.data_type()) {
+        (PgType::Numeric, _) if column.modifier == -1 => WIDE_NUMERIC,
+        (PgType::NumericArray, DataType::List(item)) if column.modifier == -1 => {
+            DataType::List(Arc::new(item.as_ref().clone().with_data_type(WIDE_NUMERIC)))
+        }
+        _ => return Arc::clone(field),
+    };
+    let mut metadata = field.metadata().clone();
+    metadata.remove(TYPE_MODIFIER_KEY);
+    Arc::new(field.as_ref().clone().with_data_type(data_type).with_metadata(metadata))
 }
 
 /// `atttypmod` of a type that is written with a length, or has one that is not written.

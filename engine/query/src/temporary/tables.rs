@@ -10,6 +10,7 @@ use querygate_catalog::image::TemporarySchema;
 use querygate_pg_catalog::LeafToken;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// Tables and views that one session may have.
 const RELATIONS_MAX: usize = 200;
@@ -25,8 +26,15 @@ pub(crate) struct TemporaryRelation {
 
 #[derive(Debug, Clone)]
 pub(crate) enum TemporaryKind {
-    Table { definition: Arc<Definition>, rows: Chunks },
-    View { sql: String },
+    Table {
+        definition: Arc<Definition>,
+        rows: Chunks,
+    },
+    /// `reads`: the temporary relations that it was written over.
+    View {
+        sql: String,
+        reads: Vec<u64>,
+    },
 }
 
 /// All of them at one moment.
@@ -49,6 +57,20 @@ impl TemporaryRelations {
 
     pub(crate) fn named(&self, name: &str) -> Option<&TemporaryRelation> {
         self.relations.iter().find(|relation| relation.name == name)
+    }
+
+    /// Relations with the views that read them, directly or through others.
+    pub(crate) fn with_readers(&self, mut ids: Vec<u64>) -> Vec<u64> {
+        // A view is behind what it reads.
+        for relation in self.iter() {
+            if let TemporaryKind::View { reads, .. } = &relation.kind
+                && !ids.contains(&relation.id)
+                && reads.iter().any(|read| ids.contains(read))
+            {
+                ids.push(relation.id);
+            }
+        }
+        ids
     }
 
     fn rows(&self, id: u64) -> Option<&Chunks> {
@@ -76,11 +98,18 @@ struct State {
 pub(crate) struct TemporaryTables {
     state: Mutex<State>,
     store: ChunkStore,
+    /// Held while a statement makes or changes something: a door may run several statements of one session.
+    turn: Arc<Turn<()>>,
 }
 
 impl TemporaryTables {
     pub(crate) fn new(store: ChunkStore) -> Self {
-        Self { state: Mutex::default(), store }
+        Self { state: Mutex::default(), store, turn: Arc::default() }
+    }
+
+    /// Waits until no other statement of the session changes anything.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,6 +144,22 @@ impl TemporaryTables {
         relations.push(TemporaryRelation { id, name: name.to_owned(), kind });
         state.now = TemporaryRelations { relations: Arc::new(relations), generation: id };
         Ok(())
+    }
+
+    /// Gives a view another query, in its place before what reads it; `false`: there is no view of this name.
+    pub(crate) fn replace_view(&self, name: &str, view: &TemporaryKind, holds: bool) -> bool {
+        let state = &mut *self.state();
+        let is_it = |own: &TemporaryRelation| own.name == name && matches!(own.kind, TemporaryKind::View { .. });
+        if !state.now.iter().any(is_it) {
+            return false;
+        }
+        state.save(holds);
+        let replaced = state.now.iter().map(|own| match is_it(own) {
+            true => TemporaryRelation { kind: view.clone(), ..own.clone() },
+            false => own.clone(),
+        });
+        state.now = TemporaryRelations { relations: Arc::new(replaced.collect()), generation: state.next() };
+        true
     }
 
     /// Takes relations away. `holds` as of [`add`](Self::add).
@@ -159,6 +204,14 @@ impl TemporaryTables {
         state.savepoints.push((id, now));
     }
 
+    /// Forgets a savepoint, and those that were set behind it.
+    pub(crate) fn release(&self, id: u32) {
+        let state = &mut *self.state();
+        if let Some(at) = state.savepoints.iter().position(|(own, _)| *own == id) {
+            state.savepoints.truncate(at);
+        }
+    }
+
     pub(crate) fn roll_back_to(&self, id: u32) {
         let state = &mut *self.state();
         if let Some(at) = state.savepoints.iter().position(|(own, _)| *own == id) {
@@ -185,8 +238,10 @@ impl TemporaryTables {
         if !committed || !state.now.iter().any(ends) {
             return;
         }
-        let dropped = |relation: &&TemporaryRelation| !has_end(relation, OnCommit::Drop);
-        let kept = state.now.iter().filter(dropped).map(|relation| match has_end(relation, OnCommit::Empty) {
+        let ended = state.now.iter().filter(|relation| has_end(relation, OnCommit::Drop));
+        let gone = state.now.with_readers(ended.map(|relation| relation.id).collect());
+        let stays = |relation: &&TemporaryRelation| !gone.contains(&relation.id);
+        let kept = state.now.iter().filter(stays).map(|relation| match has_end(relation, OnCommit::Empty) {
             true => with_rows(relation, relation.id, &Chunks::default()),
             false => relation.clone(),
         });
@@ -201,12 +256,12 @@ impl TemporaryTables {
         relations: &TemporaryRelations,
         schema: String,
         token: &LeafToken,
-    ) -> OwnRelations {
+    ) -> Result<OwnRelations> {
         let (mut tables, mut providers, mut views) = (Vec::new(), Vec::new(), Vec::new());
         for relation in relations.iter() {
             let name = &relation.name;
             match &relation.kind {
-                TemporaryKind::View { sql } => views.push(ViewDefinition {
+                TemporaryKind::View { sql, .. } => views.push(ViewDefinition {
                     schema: schema.clone(),
                     name: name.clone(),
                     sql: sql.clone(),
@@ -220,12 +275,13 @@ impl TemporaryTables {
                         let of = (name.as_str(), relation.id);
                         let reader = Arc::downgrade(self);
                         let table = TemporaryTable::new(token.clone(), of, definition.schema(), wanted, reader);
-                        providers.push((place.to_owned(), name.clone(), Arc::new(table) as Arc<dyn TableProvider>));
+                        let table = table.with_named_plan()?;
+                        providers.push((place.to_owned(), name.clone(), table as Arc<dyn TableProvider>));
                     }
                 }
             }
         }
-        OwnRelations { schema: Some(TemporarySchema { name: schema, tables, providers }), views, charge: None }
+        Ok(OwnRelations { schema: Some(TemporarySchema { name: schema, tables, providers }), views, charge: None })
     }
 
     /// Drops all of them.

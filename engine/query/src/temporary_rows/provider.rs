@@ -9,7 +9,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -17,9 +17,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
 };
 use futures::future::BoxFuture;
+use querygate_catalog::leaf::with_places_unnamed;
 use querygate_driver_api::boxed_scan;
 use querygate_pg_catalog::LeafToken;
 use querygate_types::Error;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -56,6 +58,7 @@ pub(crate) enum Wanted {
 }
 
 /// A temporary table, of one session.
+#[derive(Clone)]
 pub(crate) struct TemporaryTable {
     token: LeafToken,
     name: Arc<str>,
@@ -64,6 +67,8 @@ pub(crate) struct TemporaryTable {
     wanted: Wanted,
     /// Gone with the session, whatever is still kept of its statements.
     tables: Weak<dyn RowsReader>,
+    /// The scan as statements name it, where the planner has no operators for the columns as they are.
+    named_plan: Option<LogicalPlan>,
 }
 
 impl TemporaryTable {
@@ -82,7 +87,18 @@ impl TemporaryTable {
                 Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::Int64, false)]).collect::<Vec<_>>()))
             }
         };
-        Self { token, name: name.into(), id, schema, wanted, tables }
+        Self { token, name: name.into(), id, schema, wanted, tables, named_plan: None }
+    }
+
+    /// As statements name it.
+    ///
+    /// # Errors
+    /// Internal: the plan cannot be built.
+    pub(crate) fn with_named_plan(self) -> querygate_types::Result<Arc<Self>> {
+        let table = Arc::new(self);
+        let provider = Arc::clone(&table) as Arc<dyn TableProvider>;
+        let named_plan = with_places_unnamed(&table.name, provider).map_err(Error::internal)?;
+        Ok(if named_plan.is_none() { table } else { Arc::new(Self { named_plan, ..table.as_ref().clone() }) })
     }
 
     /// Whose session it is of.
@@ -131,6 +147,10 @@ impl fmt::Debug for TemporaryTable {
 impl TableProvider for TemporaryTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.named_plan.as_ref().map(Cow::Borrowed)
     }
 
     fn table_type(&self) -> TableType {

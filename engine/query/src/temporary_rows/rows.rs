@@ -52,6 +52,11 @@ impl ChunkStore {
         Self { memory, environment, files: Arc::default() }
     }
 
+    /// Room for what is noted of rows while they are changed.
+    pub(crate) fn charge(&self) -> MemoryReservation {
+        MemoryConsumer::new("a change of a temporary table").register(&self.memory)
+    }
+
     /// Keeps a batch: in memory as long as the session may hold more there.
     ///
     /// # Errors

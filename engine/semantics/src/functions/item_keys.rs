@@ -44,6 +44,14 @@ pub(super) fn of_any(items: &ArrayRef, is_jsonb: bool) -> Result<ArrayRef> {
     Ok(Arc::new(ListArray::try_new(item, offsets, inner, arrays.nulls().cloned())?))
 }
 
+/// A column's values as what they are equal by: those of a key, of which no two are equal.
+///
+/// # Errors
+/// 22003: a number in jsonb has more digits than a numeric.
+pub fn equality_keys(values: &ArrayRef, is_jsonb: bool) -> Result<ArrayRef> {
+    of_any(values, is_jsonb)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,7 @@ use call::invoke::Builtin;
 pub(super) use call::row::{Row, Value, of_arrow, to_arrow};
 pub use clocks::cut_interval;
 pub(super) use clocks::scaled;
+pub use item_keys::equality_keys;
 pub use regexes::invalid_pattern;
 pub(super) use regexes::{PathExpression, is_own as is_own_expression, linear_spelling};
 pub(super) use wide_numbers::key as numeric_key;

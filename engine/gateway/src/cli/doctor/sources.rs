@@ -1,9 +1,13 @@
 //! What a source's state means for a gate: whether it is there, its clock, its login's rights, how the way to it is protected.
 
+use super::super::check::count;
 use super::finding::Finding;
 use crate::config::tls::Tls;
 use crate::config::{Config, Source, SourceKind};
+use crate::init::{ConfiguredTrial, ROWS};
+use crate::introspect::Unreadable;
 use crate::wiring::{Away, SourceState, Vitals, grouped};
+use querygate_types::Result;
 
 /// Clocks that differ by more give `now()` and ages of tokens another meaning here than there.
 const CLOCK_WARNING_MS: i64 = 5_000;
@@ -122,6 +126,39 @@ fn tables(state: &SourceState) -> Vec<Finding> {
         found.push(Finding::ok("source.tables", name, what));
     }
     found
+}
+
+/// What the first rows of all tables say, read as a client reads them.
+pub(super) fn values(tried: Result<ConfiguredTrial>) -> Vec<Finding> {
+    const CHECK: &str = "source.values";
+    let tried = match tried {
+        Ok(tried) => tried,
+        Err(error) => {
+            let what = format!("the tables could not be read for a trial: {}", error.message());
+            return vec![Finding::warning(CHECK, "tables", what).advise("correct what else is found here")];
+        }
+    };
+    let mut found: Vec<Finding> = tried.unreadable.iter().map(|(source, found)| value(CHECK, source, found)).collect();
+    let untried = match tried.untried.as_slice() {
+        [] => String::new(),
+        [one] => format!("; for `{one}` there was no time"),
+        [first, rest @ ..] => format!("; for `{first}` and {} more there was no time", rest.len()),
+    };
+    if found.is_empty() && tried.tables > 0 {
+        let what = format!("the first {ROWS} rows of {} can be read{untried}", count(tried.tables, "table"));
+        found.push(Finding::ok(CHECK, "tables", what));
+    }
+    found
+}
+
+fn value(check: &'static str, source: &str, found: &Unreadable) -> Finding {
+    let place = match &found.column {
+        Some(column) => format!("`{column}` of `{}`", found.table),
+        None => format!("`{}`", found.table),
+    };
+    Finding::warning(check, source, format!("{place} cannot be read whole: {}", found.reason)).advise(
+        "correct the value, describe the column as text, or set `bad_values` of the source or the object: \"null\" or \"text\"",
+    )
 }
 
 #[cfg(test)]

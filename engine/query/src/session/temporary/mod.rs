@@ -11,24 +11,29 @@ use crate::bind::workspace::{OwnRelations, Workspace, check_view};
 use crate::dialect::parameters::Declared;
 use crate::errors::{Stage, translate};
 use crate::sql::parse::Parsed;
+use crate::sql::walk::{ON, Reader, Step, Writer, look, step, write};
 use crate::temporary::change::{TemporaryAction, TemporaryChange, changed_name, relation_named};
 use crate::temporary::definition::{Definition, WrittenTable, repeated};
-use crate::temporary::tables::TemporaryRelation;
+use crate::temporary::tables::{TemporaryKind, TemporaryRelation, TemporaryRelations};
 use crate::write::find::{no_skeleton, skeleton};
-use crate::write::intent::{quoted, unsupported, words};
+use crate::write::intent::{folded, quoted, unsupported, words};
 use arrow::datatypes::{Field, Schema};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast::{
-    CreateTable, CreateView, ObjectName, ObjectType, Query, SetExpr, Statement as Ast, TableAlias, TableAliasColumnDef,
-    TableFactor,
+    CreateTable, CreateView, Ident, ObjectName, ObjectNamePart, ObjectType, Query, SetExpr, Statement as Ast,
+    TableAlias, TableAliasColumnDef, TableFactor,
 };
 use querygate_catalog::image::TEMPORARY;
 use querygate_query_api::column::Column;
 use querygate_types::{Error, ErrorCode, Result};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// What one relation takes in a workspace, about.
 const WORKSPACE_BYTES: usize = 4 << 10;
+/// Each column of a table beside that, in its three readings and in the system catalog; each letter of a view's query.
+const COLUMN_BYTES: usize = 3 << 10;
+const QUERY_BYTES: usize = 4;
 
 /// What a statement about temporary tables was prepared as.
 #[derive(Debug)]
@@ -55,12 +60,13 @@ enum TemporaryTask {
     MakeView {
         name: String,
         replaces: bool,
-        sql: String,
+        view: TemporaryKind,
     },
     Drop {
         object: ObjectType,
         names: Vec<ObjectName>,
         if_exists: bool,
+        cascades: bool,
     },
     Change(Box<TemporaryChange>),
 }
@@ -162,14 +168,21 @@ impl GateSession {
         match ast {
             Ast::CreateTable(create) => self.work_of_table(create, declared).await,
             Ast::CreateView(create) => self.work_of_view(create).await,
-            Ast::Drop { object_type, if_exists, names, purge: false, table: None, .. } => {
+            Ast::Drop { object_type, if_exists, names, purge: false, table: None, cascade, .. } => {
                 let own = names.iter().map(|name| self.temporary_named(name)).collect::<Result<Vec<_>>>()?;
                 // What the session has not made is made and dropped elsewhere, whether it is there or not.
                 if own.iter().any(Option::is_none) && !self.are_absent(names).await? {
                     return Err(crate::sql::classify::refused_elsewhere(ast));
                 }
-                let task = TemporaryTask::Drop { object: *object_type, names: names.clone(), if_exists: *if_exists };
-                Ok(self.work(task, None))
+                Ok(self.work(
+                    TemporaryTask::Drop {
+                        object: *object_type,
+                        names: names.clone(),
+                        if_exists: *if_exists,
+                        cascades: *cascade,
+                    },
+                    None,
+                ))
             }
             _ => Err(crate::sql::classify::refused_elsewhere(ast)),
         }
@@ -290,14 +303,35 @@ impl GateSession {
         if !is_plain {
             return Err(unsupported("this form of CREATE TEMPORARY VIEW"));
         }
-        let sql = named_columns(create)?.to_string();
+        let mut query = named_columns(create)?;
+        let reads = self.name_in_full(&mut query).await?;
+        let sql = query.to_string();
         check_view(&sql)?;
         let bound = self.bind_query(&create.query, &[], None).await?;
         if !create.columns.is_empty() && create.columns.len() > bound.columns().len() {
             let text = "CREATE VIEW specifies more column names than columns";
             return Err(Error::new(ErrorCode::SyntaxError, text));
         }
-        Ok(self.work(TemporaryTask::MakeView { name, replaces: create.or_replace, sql }, None))
+        let view = TemporaryKind::View { sql, reads };
+        Ok(self.work(TemporaryTask::MakeView { name, replaces: create.or_replace, view }, None))
+    }
+
+    /// Names the relations of a view's query with their schemas, so that the view reads them whatever takes their names later; the
+    /// temporary ones among them.
+    async fn name_in_full(&self, query: &mut Query) -> Result<Vec<u64>> {
+        let workspace = self.workspace().await?;
+        let objects = workspace.catalog.objects().iter().map(|object| object.sql_name.clone());
+        let views = &workspace.catalog.deployment().views;
+        let mut names = FullNames {
+            temporary: self.temporary.now(),
+            schema: self.temporary_schema(),
+            public: objects.filter(|name| !views.iter().any(|view| view.name == *name)).collect(),
+            queries: BTreeSet::new(),
+            reads: Vec::new(),
+        };
+        look(query, &mut names);
+        write(query, &mut names)?;
+        Ok(names.reads)
     }
 
     /// The workspace with the session's temporary relations in it.
@@ -311,9 +345,11 @@ impl GateSession {
             return Ok(own.made);
         }
         let charge = MemoryConsumer::new("temporary tables").register(&self.kept_rows);
-        let bytes = WORKSPACE_BYTES.saturating_mul(workspace.catalog.objects().len() + relations.iter().count());
+        let relations_bytes =
+            WORKSPACE_BYTES.saturating_mul(workspace.catalog.objects().len() + relations.iter().count());
+        let bytes = relations.iter().map(bytes_of).fold(relations_bytes, usize::saturating_add);
         charge.try_grow(bytes).map_err(|error| translate(&error, Stage::Plan))?;
-        let own = self.temporary.own_relations(&relations, self.temporary_schema(), workspace.catalog.token());
+        let own = self.temporary.own_relations(&relations, self.temporary_schema(), workspace.catalog.token())?;
         let own = OwnRelations { charge: Some(charge), ..own };
         let made = self.gate.temporary_workspace(&workspace, own).await?;
         let own = OwnWorkspace { base: workspace, generation: relations.generation(), made: Arc::clone(&made) };
@@ -338,6 +374,62 @@ pub(in crate::session) struct OwnWorkspace {
 impl OwnWorkspace {
     fn is_of(&self, base: &Arc<Workspace>, generation: u64) -> bool {
         self.generation == generation && Arc::ptr_eq(&self.base, base)
+    }
+}
+
+/// What a relation's columns, or its query, take beside that, about.
+fn bytes_of(relation: &TemporaryRelation) -> usize {
+    match &relation.kind {
+        TemporaryKind::Table { definition, .. } => COLUMN_BYTES.saturating_mul(definition.columns().len()),
+        TemporaryKind::View { sql, .. } => QUERY_BYTES.saturating_mul(sql.len()),
+    }
+}
+
+/// What relations of a query are, by names without a schema.
+struct FullNames {
+    temporary: TemporaryRelations,
+    /// The session's own name of the schema of temporary relations.
+    schema: String,
+    /// Tables of the schema `public`.
+    public: BTreeSet<String>,
+    /// WITH queries, wherever they stand.
+    queries: BTreeSet<String>,
+    reads: Vec<u64>,
+}
+
+impl Reader for FullNames {
+    fn query(&mut self, query: &Query) -> Step {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.queries.extend(tables.map(|table| folded(&table.alias.name)));
+        ON
+    }
+}
+
+impl Writer for FullNames {
+    fn after_table_factor(&mut self, factor: &mut TableFactor) -> Step {
+        let TableFactor::Table { name, alias, args: None, .. } = factor else { return ON };
+        let found = match relation_named(name, &self.temporary, &self.schema) {
+            Ok(found) => found,
+            Err(error) => return step(Err(error)),
+        };
+        let last = name.0.last().and_then(|part| part.as_ident()).cloned();
+        let (Some(last), is_bare) = (last, name.0.len() == 1) else { return ON };
+        if is_bare && self.queries.contains(&folded(&last)) {
+            return ON;
+        }
+        let schema = match found {
+            Some(relation) => {
+                self.reads.push(relation.id);
+                TEMPORARY
+            }
+            None if self.public.contains(&folded(&last)) => "public",
+            None => return ON,
+        };
+        if is_bare {
+            name.0.insert(0, ObjectNamePart::Identifier(Ident::new(schema)));
+            alias.get_or_insert_with(|| TableAlias { explicit: true, name: last, columns: Vec::new(), at: None });
+        }
+        ON
     }
 }
 

@@ -8,7 +8,7 @@ use crate::session::statements::prepared::PreparedStatement;
 use crate::temporary::change::{TemporaryAction, TemporaryChange};
 use crate::temporary::changed_table::{ChangedTable, CollectedRows, TableChange, stored};
 use crate::temporary::definition::Definition;
-use crate::temporary::tables::{TemporaryKind, TemporaryRelation};
+use crate::temporary::tables::TemporaryKind;
 use crate::temporary_rows::{Chunks, RowsReader, count};
 use crate::write::intent::words;
 use arrow::array::ArrayRef;
@@ -19,6 +19,7 @@ use futures::StreamExt;
 use querygate_query_api::outcome::{BatchStream, CommandTag, Effect, Notice, Outcome};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
 impl GateSession {
     /// Runs what was prepared, anew if the session's relations or its rights are others by now.
@@ -29,6 +30,7 @@ impl GateSession {
         ast: &Ast,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
+        let _turn = self.turn().await?;
         let work = self.fitting_work(prepared, work, ast, parameters).await?;
         let before = self.temporary.now();
         let outcome = self.run_work(prepared, &work, parameters).await;
@@ -40,6 +42,12 @@ impl GateSession {
             self.temporary.end(outcome.is_ok());
         }
         outcome
+    }
+
+    /// Waits, as long as the statement may, until no other one of the session changes its tables.
+    pub(super) async fn turn(&self) -> Result<OwnedMutexGuard<()>> {
+        let interrupt = self.runs.interrupt(self.timeout());
+        interrupt.within(async { Ok(self.temporary.turn().await) }).await
     }
 
     pub(super) fn holds_together(&self) -> bool {
@@ -97,27 +105,23 @@ impl GateSession {
                 self.temporary.add(name, kind, self.holds_together())?;
                 Ok(if *fills { tagged(&format!("SELECT {made}")) } else { tagged("CREATE TABLE") })
             }
-            TemporaryTask::MakeView { name, replaces, sql } => {
+            TemporaryTask::MakeView { name, replaces, view } => {
                 let holds = self.holds_together();
-                if *replaces {
-                    let is_it = |relation: &TemporaryRelation| {
-                        relation.name == *name && matches!(relation.kind, TemporaryKind::View { .. })
-                    };
-                    self.temporary.remove(is_it, holds);
+                if !(*replaces && self.temporary.replace_view(name, view, holds)) {
+                    self.temporary.add(name, view.clone(), holds)?;
                 }
-                self.temporary.add(name, TemporaryKind::View { sql: sql.clone() }, holds)?;
                 Ok(tagged("CREATE VIEW"))
             }
-            TemporaryTask::Drop { object, names, if_exists } => self.drop_temporary(*object, names, *if_exists),
+            TemporaryTask::Drop { object, names, if_exists, cascades } => {
+                let ids = self.named_to_drop(*object, names, *if_exists)?;
+                self.drop_temporary(*object, ids, *cascades)
+            }
             TemporaryTask::Change(change) => self.run_change(prepared, work, change, parameters).await,
         }
     }
 
-    fn drop_temporary(&self, object: ObjectType, names: &[ObjectName], if_exists: bool) -> Result<Outcome> {
-        let (is_view, kind, tag) = match object {
-            ObjectType::View => (true, "view", "DROP VIEW"),
-            _ => (false, "table", "DROP TABLE"),
-        };
+    fn named_to_drop(&self, object: ObjectType, names: &[ObjectName], if_exists: bool) -> Result<Vec<u64>> {
+        let (is_view, kind) = if object == ObjectType::View { (true, "view") } else { (false, "table") };
         let mut ids = Vec::new();
         for name in names {
             match self.temporary_named(name)? {
@@ -137,8 +141,25 @@ impl GateSession {
                 }
             }
         }
-        self.temporary.remove(|relation| ids.contains(&relation.id), self.holds_together());
-        Ok(tagged(tag))
+        Ok(ids)
+    }
+
+    /// With the views that read them, where CASCADE asks for it.
+    fn drop_temporary(&self, object: ObjectType, ids: Vec<u64>, cascades: bool) -> Result<Outcome> {
+        let now = self.temporary.now();
+        let all = now.with_readers(ids.clone());
+        if let Some(reader) = now.iter().find(|relation| all.contains(&relation.id) && !ids.contains(&relation.id))
+            && !cascades
+        {
+            let name = now.iter().find(|relation| ids.contains(&relation.id)).map_or("", |own| own.name.as_str());
+            let kind = if object == ObjectType::View { "view" } else { "table" };
+            let text = format!("cannot drop {kind} {name} because other objects depend on it");
+            return Err(Error::new(ErrorCode::DependentObjects, text)
+                .with_detail(format!("view {} depends on {kind} {name}", reader.name))
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        self.temporary.remove(|relation| all.contains(&relation.id), self.holds_together());
+        Ok(tagged(if object == ObjectType::View { "DROP VIEW" } else { "DROP TABLE" }))
     }
 
     async fn run_change(

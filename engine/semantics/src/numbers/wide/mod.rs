@@ -19,7 +19,7 @@ pub(crate) use meeting::{UNSETTLED, aligned, keep_places, node, reads_tables, re
 use crate::casts::conversions::modifier;
 use crate::fault::{Fault, external};
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeBinaryArray, LargeBinaryBuilder, PrimitiveArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeBinaryArray, LargeBinaryBuilder, ListArray, PrimitiveArray,
 };
 use arrow::datatypes::{
     DataType, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
@@ -137,6 +137,29 @@ pub(crate) fn from_values(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
         cells.append_value(&cell);
     }
     Ok(Arc::new(cells.finish()))
+}
+
+/// Exact numbers, texts of such, or arrays of them, as a column's own, where one of the two is a numeric of any width. `None`: neither is.
+///
+/// # Errors
+/// 22003, 22P02: a value that the column does not hold.
+pub fn in_column(values: &ArrayRef, column: &Field) -> Result<Option<ArrayRef>> {
+    Ok(match (values.data_type(), column.data_type()) {
+        (DataType::List(from), DataType::List(to)) if holds_wide(from.data_type()) != holds_wide(to.data_type()) => {
+            let lists = values.as_list::<i32>();
+            let inner = match in_column(lists.values(), to)? {
+                Some(inner) => inner,
+                None => return Ok(None),
+            };
+            let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+            Some(Arc::new(ListArray::try_new(Arc::clone(to), offsets, inner, nulls)?))
+        }
+        (from, to) if *from == WIDE_NUMERIC && *to == WIDE_NUMERIC => None,
+        (DataType::Null, _) => None,
+        (_, to) if *to == WIDE_NUMERIC => Some(from_values(values, column)?),
+        (from, to) if *from == WIDE_NUMERIC => Some(to_values(values, to)?),
+        _ => None,
+    })
 }
 
 /// What values are compared by: of numerics of any width their keys, of others themselves.
