@@ -2,11 +2,12 @@
 
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
-    Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
+    Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, LargeBinaryArray, ListArray,
+    StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
+use querygate_types::numeric::Numeric;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
@@ -70,6 +71,7 @@ pub(super) fn array(pg_type: PgType, values: Vec<Option<Value>>, data_type: &Dat
         }
         DataType::Float64 => Arc::new(Float64Array::from(items!(values, Float))),
         DataType::Decimal128(..) => Arc::new(decimals(items!(values, Decimal))?),
+        DataType::LargeBinary if pg_type == PgType::Numeric => Arc::new(numeric_cells(items!(values, Decimal))?),
         DataType::Utf8 => Arc::new(StringArray::from(items!(values, Text))),
         DataType::Binary => Arc::new(items!(values, Bytes).into_iter().collect::<BinaryArray>()),
         DataType::FixedSizeBinary(length) => {
@@ -112,6 +114,15 @@ fn decimals(values: Vec<Option<Decimal>>) -> Result<Decimal128Array> {
     let scaled = values.into_iter().map(|decimal| decimal.map(|decimal| rescale(decimal, scale)).transpose());
     let scale = i8::try_from(scale).map_err(|_| too_many_digits())?;
     scaled.collect::<Result<Decimal128Array>>()?.with_precision_and_scale(38, scale).map_err(|_| too_many_digits())
+}
+
+/// Numerics of any width, each with its own places.
+fn numeric_cells(values: Vec<Option<Decimal>>) -> Result<LargeBinaryArray> {
+    let cell = |decimal: Decimal| {
+        let scale = i8::try_from(decimal.scale).map_err(|_| too_many_digits())?;
+        Ok(Numeric::from_digits(decimal.value, scale).to_cell())
+    };
+    values.into_iter().map(|value| value.map(cell).transpose()).collect()
 }
 
 fn rescale(decimal: Decimal, scale: u8) -> Result<i128> {

@@ -294,3 +294,32 @@ fn session_options_are_settings_with_their_errors() {
         assert_eq!(ada.query("SELECT 1 FROM accounts").await.unwrap_err().sqlstate, "42P01");
     });
 }
+
+/// A session's statements may come side by side: what each has changed stays, and one that fails takes back its own alone.
+#[test]
+fn changes_of_one_session_are_made_in_turn() {
+    runtime().block_on(async {
+        let sam = Flight::login(&demo().server, "sam").await;
+        let empty = values(vec![Arc::new(Int64Array::from(vec![1]))]);
+        let change = async |sql: String| {
+            let update = CommandStatementUpdate { query: sql, transaction_id: None };
+            sam.put(put_messages(&update, &empty).await).await
+        };
+        change("CREATE TEMP TABLE turns (x int, who text)".to_owned()).await.unwrap();
+        let writer = async |who: &str| {
+            for at in 0..20 {
+                change(format!("INSERT INTO turns VALUES ({at}, '{who}')")).await.unwrap();
+            }
+        };
+        let failing = async || {
+            for _ in 0..20 {
+                let failure = change("INSERT INTO turns VALUES ('x'::text::int, 'f')".to_owned()).await.unwrap_err();
+                assert_eq!(failure.sqlstate, "22P02", "{failure:?}");
+            }
+        };
+        futures::join!(writer("a"), writer("b"), failing());
+        let sql = "SELECT who, count(*), count(DISTINCT x) FROM turns GROUP BY 1 ORDER BY 1";
+        let table = sam.query(sql).await.unwrap();
+        assert_eq!(cells(&table), texts(&[&["a", "20", "20"], &["b", "20", "20"]]));
+    });
+}

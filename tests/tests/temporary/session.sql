@@ -168,7 +168,7 @@ INSERT INTO n3 VALUES (1.5::numeric), (0.25);
 SELECT m FROM n3 ORDER BY m;
 CREATE TEMP TABLE n4 (a numeric[], b numeric(6,2)[]);
 INSERT INTO n4 VALUES (ARRAY[1.5, 2], ARRAY[1, 2.5]);
-SELECT a[1], b[2] FROM n4;
+SELECT a[1] > 1, b[2] = 2.5 FROM n4;
 -- What is equal is one key.
 CREATE TEMP TABLE k1 (j jsonb UNIQUE, i interval UNIQUE, f float8 UNIQUE, n numeric UNIQUE);
 INSERT INTO k1 (j) VALUES ('{"a":1,"b":2}');
@@ -210,3 +210,12 @@ INSERT INTO sp VALUES (3);
 ROLLBACK TO SAVEPOINT a;
 SELECT count(*) FROM sp;
 COMMIT;
+-- What reads only makes nothing; rows of what is there may change.
+BEGIN READ ONLY;
+INSERT INTO n2 VALUES (9, 9) RETURNING id;
+CREATE TEMP TABLE none (x int);
+ROLLBACK;
+BEGIN READ ONLY;
+DROP TABLE n2;
+ROLLBACK;
+INSERT INTO n2 VALUES (10, 10) RETURNING sum(n);

@@ -158,13 +158,16 @@ impl Transaction {
         }
     }
 
-    pub(super) fn refuse_calls(&self) -> Result<()> {
-        match &self.open {
-            Some(Open { read_only: true, .. }) => {
-                Err(Error::new(ErrorCode::ReadOnlyTransaction, "cannot execute CALL in a read-only transaction"))
-            }
-            Some(Open { read_only: false, .. }) | None => Ok(()),
+    /// Refuses what READ ONLY was asked to leave out.
+    ///
+    /// # Errors
+    /// 25006.
+    pub(super) fn refuse_if_read_only(&self, what: &str) -> Result<()> {
+        if !self.is_read_only() {
+            return Ok(());
         }
+        let text = format!("cannot execute {what} in a read-only transaction");
+        Err(Error::new(ErrorCode::ReadOnlyTransaction, text))
     }
 
     /// A level is chosen before anything is read, and not below a savepoint.

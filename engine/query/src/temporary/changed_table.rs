@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options, concat_batches, interleave};
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::memory_pool::MemoryReservation;
 use querygate_semantics::stored::{equality_keys, in_column};
@@ -254,10 +254,25 @@ fn converted(values: &ArrayRef, wanted: &Field) -> Result<ArrayRef> {
         return Ok(numerics);
     }
     let exact = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(values, wanted.data_type(), &exact).map_err(|error| {
-        let text = format!("value is out of range for column \"{}\"", wanted.name());
-        Error::new(ErrorCode::NumericOutOfRange, text).with_cause(error)
-    })
+    let out_of_range =
+        || Error::new(ErrorCode::NumericOutOfRange, format!("value is out of range for column \"{}\"", wanted.name()));
+    let kept =
+        cast_with_options(values, wanted.data_type(), &exact).map_err(|error| out_of_range().with_cause(error))?;
+    if !loses_places(values.data_type(), wanted.data_type()) {
+        return Ok(kept);
+    }
+    let back =
+        cast_with_options(&kept, values.data_type(), &exact).map_err(|error| out_of_range().with_cause(error))?;
+    if back.as_ref() == values.as_ref() { Ok(kept) } else { Err(out_of_range()) }
+}
+
+/// Whether a conversion may round. What rounds on purpose has done so: the statement casts to the column's type.
+fn loses_places(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) => from > to,
+        (DataType::List(from), DataType::List(to)) => loses_places(from.data_type(), to.data_type()),
+        _ => false,
+    }
 }
 
 /// Rows in the columns of a table, of which each holds its values.

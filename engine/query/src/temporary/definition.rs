@@ -2,7 +2,7 @@
 
 use crate::write::intent::{folded, unsupported};
 use crate::write::values::assignment::cast_to;
-use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, FieldRef, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use datafusion::sql::sqlparser::ast::{
     CharacterLength, ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, DataType as SqlType, Expr, Ident,
@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// Columns of one table.
 const COLUMNS_MAX: usize = 1_600;
+
+/// Places of numerics in arrays without bounds, as the planner has them.
+const ARRAY_PLACES: i8 = 10;
 
 /// What becomes of a table at the end of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,13 +221,17 @@ impl Definition {
     }
 }
 
-/// A numeric without bounds, or an array of such, holds any: what a query gave of it had the places of its own values.
+/// A numeric without bounds holds any: what a query gave of it had the places of its own values. Arrays of such have places for all.
 fn as_kept(field: &FieldRef, column: &DefinedColumn) -> FieldRef {
     let data_type = match (column.pg_type, field.data_type()) {
         (PgType::Numeric, _) if column.modifier == -1 => WIDE_NUMERIC,
-        (PgType::NumericArray, DataType::List(item)) if column.modifier == -1 => {
-            DataType::List(Arc::new(item.as_ref().clone().with_data_type(WIDE_NUMERIC)))
-        }
+        (PgType::NumericArray, DataType::List(item)) if column.modifier == -1 => match item.data_type() {
+            DataType::Decimal128(_, places) => {
+                let items = DataType::Decimal128(DECIMAL128_MAX_PRECISION, ARRAY_PLACES.max(*places));
+                DataType::List(Arc::new(item.as_ref().clone().with_data_type(items)))
+            }
+            _ => return Arc::clone(field),
+        },
         _ => return Arc::clone(field),
     };
     let mut metadata = field.metadata().clone();

@@ -101,6 +101,11 @@ impl TemporaryTable {
         Ok(if named_plan.is_none() { table } else { Arc::new(Self { named_plan, ..table.as_ref().clone() }) })
     }
 
+    /// Whether it is all rows of that table.
+    pub(crate) fn is_whole(&self, id: u64) -> bool {
+        self.id == id && self.wanted == Wanted::All
+    }
+
     /// Whose session it is of.
     pub(crate) fn token(&self) -> &LeafToken {
         &self.token

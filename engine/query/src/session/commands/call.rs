@@ -27,7 +27,7 @@ impl GateSession {
     }
 
     async fn call_procedure(&self, name: &str, arguments: &[Cell]) -> Result<String> {
-        self.inner().transaction.refuse_calls()?;
+        self.inner().transaction.refuse_if_read_only("CALL")?;
         let supplied = &self.gate.options().extensions;
         let (extension, procedure, arguments) =
             extensions::procedure(supplied, name, arguments.to_vec(), &self.principal)?;

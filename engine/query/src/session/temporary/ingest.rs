@@ -8,11 +8,9 @@ use crate::temporary::changed_table::{TableChange, placed, stored};
 use crate::temporary::definition::DefinedColumn;
 use crate::temporary_rows::{RowsReader, count};
 use crate::write::intent::unsupported;
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use futures::StreamExt;
 use querygate_query_api::outcome::BatchStream;
 use querygate_query_api::requests::ingest::IngestColumn;
-use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -35,7 +33,7 @@ impl GateSession {
             Some(IngestColumn {
                 name: column.name.clone(),
                 pg_type: column.pg_type,
-                data_type: sent(field.data_type()),
+                data_type: field.data_type().clone(),
                 force_not_null: flag(&force_not_null),
                 force_null: flag(&force_null),
                 has_default: false,
@@ -80,14 +78,5 @@ impl GateSession {
             self.temporary.end(true);
         }
         u64::try_from(made).map_err(Error::internal)
-    }
-}
-
-/// What clients' numerics are read as, whose places are each value's own.
-fn sent(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::List(item) => DataType::List(Arc::new(item.as_ref().clone().with_data_type(sent(item.data_type())))),
-        own if *own == WIDE_NUMERIC => DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0),
-        other => other.clone(),
     }
 }

@@ -15,10 +15,14 @@ use crate::sql::walk::{ON, Reader, Step, Writer, look, step, write};
 use crate::temporary::change::{TemporaryAction, TemporaryChange, changed_name, relation_named};
 use crate::temporary::definition::{Definition, WrittenTable, repeated};
 use crate::temporary::tables::{TemporaryKind, TemporaryRelation, TemporaryRelations};
+use crate::temporary_rows::TemporaryTable;
 use crate::write::find::{no_skeleton, skeleton};
 use crate::write::intent::{folded, quoted, unsupported, words};
 use arrow::datatypes::{Field, Schema};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     CreateTable, CreateView, Ident, ObjectName, ObjectNamePart, ObjectType, Query, SetExpr, Statement as Ast,
     TableAlias, TableAliasColumnDef, TableFactor,
@@ -26,6 +30,7 @@ use datafusion::sql::sqlparser::ast::{
 use querygate_catalog::image::TEMPORARY;
 use querygate_query_api::column::Column;
 use querygate_types::{Error, ErrorCode, Result};
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -142,7 +147,11 @@ impl GateSession {
         };
         let returned = match &change.returning {
             None => None,
-            Some(query) => Some(self.bind_query(query, declared, None).await?),
+            Some(query) => {
+                let bound = self.bind_query(query, declared, None).await?;
+                check_returned(bound.plan(), relation.id)?;
+                Some(bound)
+            }
         };
         Ok(Some(TemporaryWork {
             task: TemporaryTask::Change(Box::new(change)),
@@ -375,6 +384,38 @@ impl OwnWorkspace {
     fn is_of(&self, base: &Arc<Workspace>, generation: u64) -> bool {
         self.generation == generation && Arc::ptr_eq(&self.base, base)
     }
+}
+
+/// Refuses what is not computed of a changed row alone. A subquery would read the table as the change has left it.
+///
+/// # Errors
+/// 42803, 42P20, 0A000.
+fn check_returned(plan: &LogicalPlan, changed: u64) -> Result<()> {
+    let mut refused = None;
+    let looked = plan.apply(|node| {
+        refused = match node {
+            LogicalPlan::Aggregate(_) => Some((ErrorCode::GroupingError, "aggregate functions")),
+            LogicalPlan::Window(_) => Some((ErrorCode::WindowingError, "window functions")),
+            LogicalPlan::Unnest(_) => Some((ErrorCode::FeatureNotSupported, "set-returning functions")),
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        Ok(TreeNodeRecursion::Stop)
+    });
+    looked.map_err(Error::internal)?;
+    if let Some((code, what)) = refused {
+        return Err(Error::new(code, format!("{what} are not allowed in RETURNING")));
+    }
+    let mut reads_whole = false;
+    let looked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let provider = source_as_provider(&scan.source)?;
+            let any: &dyn Any = provider.as_ref();
+            reads_whole |= any.downcast_ref::<TemporaryTable>().is_some_and(|table| table.is_whole(changed));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    looked.map_err(Error::internal)?;
+    if reads_whole { Err(unsupported("RETURNING of a subquery that reads the changed table")) } else { Ok(()) }
 }
 
 /// What a relation's columns, or its query, take beside that, about.

@@ -30,6 +30,9 @@ impl GateSession {
         ast: &Ast,
         parameters: &[ArrayRef],
     ) -> Result<Outcome> {
+        if !matches!(work.task, TemporaryTask::Change(_)) {
+            self.inner().transaction.refuse_if_read_only(made_or_dropped(ast))?;
+        }
         let _turn = self.turn().await?;
         let work = self.fitting_work(prepared, work, ast, parameters).await?;
         let before = self.temporary.now();
@@ -267,6 +270,17 @@ impl GateSession {
     fn notice(&self, sqlstate: &str, text: &str) {
         let notice = Notice { severity: "NOTICE", sqlstate: sqlstate.to_owned(), message: text.to_owned(), hint: None };
         self.inner().effects.push(Effect::Notice(notice));
+    }
+}
+
+/// What a read-only transaction calls the statement.
+fn made_or_dropped(ast: &Ast) -> &'static str {
+    match ast {
+        Ast::CreateTable(create) if create.query.is_some() => "CREATE TABLE AS",
+        Ast::CreateTable(_) => "CREATE TABLE",
+        Ast::CreateView(_) => "CREATE VIEW",
+        Ast::Drop { object_type: ObjectType::View, .. } => "DROP VIEW",
+        _ => "DROP TABLE",
     }
 }
 
