@@ -45,14 +45,10 @@ pub use casts::text;
 pub use casts::texts_read::{canonical, canonical_value, has_forms};
 pub use functions::{cut_interval, invalid_pattern};
 
-/// Numerics as digits with a number of places.
+/// Numerics as digits with a number of places and as the values of a column, and what values of any type are equal by.
 pub mod numerics {
-    pub use crate::numbers::numeric::{parse, whole};
-}
-
-/// Values of a stored column.
-pub mod stored {
     pub use crate::functions::equality_keys;
+    pub use crate::numbers::numeric::{parse, whole};
     pub use crate::numbers::wide::in_column;
 }
 

@@ -12,7 +12,7 @@ use arrow::compute::{CastOptions, cast_with_options, concat_batches, interleave}
 use arrow::datatypes::{DataType, Field};
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::memory_pool::MemoryReservation;
-use querygate_semantics::stored::{equality_keys, in_column};
+use querygate_semantics::numerics::{equality_keys, in_column};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
