@@ -31,7 +31,7 @@ pub struct Demo {
 pub fn demo() -> &'static Demo {
     static DEMO: LazyLock<Demo> = LazyLock::new(|| {
         let folder = shared_folder();
-        let mut server = Server::start(&["demo", "--dir", folder.to_str().unwrap()]);
+        let mut server = Server::start(&["demo", "--guide", "--dir", folder.to_str().unwrap()]);
         let _ = server.wait_for("Ctrl-C stops.", 0);
         let guide = server.lines();
         server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();
@@ -156,7 +156,7 @@ impl Variant {
     /// Serves it as `querygate demo --writes` does. Its CRM database must be its own.
     #[must_use]
     pub fn serve_writable(&self) -> Server {
-        let mut server = Server::start(&["demo", "--writes", "--dir", self.folder.path().to_str().unwrap()]);
+        let mut server = Server::start(&["demo", "--guide", "--writes", "--dir", self.folder.path().to_str().unwrap()]);
         let _ = server.wait_for("Ctrl-C stops.", 0);
         let guide = server.lines();
         server.postgres = find_after(&guide, "demo-ada@").trim_end_matches("/demo'").parse().unwrap();

@@ -111,6 +111,9 @@ pub(super) struct DemoArgs {
     /// Address of the REST port [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDR")]
     pub(super) rest: Option<SocketAddr>,
+    /// Print all of the guide: every statement with its answers, and programs. It is in DIR/guide.txt, too
+    #[arg(long, conflicts_with = "backends")]
+    pub(super) guide: bool,
     /// Make the folder and print the guide, but do not serve
     #[arg(long)]
     pub(super) seed_only: bool,

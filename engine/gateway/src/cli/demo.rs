@@ -60,7 +60,11 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     let traffic: Option<Companion> =
         args.traffic.then(|| Box::new(move |gate| demo::traffic::run(gate, database, alerts)) as Companion);
     crate::serve::serve_with(&config, CancellationToken::new(), traffic, |bound| {
-        let _ = output.text(&demo::guide_text(&seeded, bound, certificate.as_deref()));
+        let guide = demo::guide_text(&seeded, bound, certificate.as_deref());
+        // A folder that cannot be written to has no guide, and the demo goes on.
+        let file = seeded.layout.guide();
+        let kept = std::fs::write(&file, &guide).is_ok().then_some(file);
+        let _ = output.text(&if args.guide { guide } else { demo::screen_text(&seeded, bound, kept.as_deref()) });
         if args.traffic {
             let _ = output.text(&demo::traffic::guide_text(bound, alerted));
         }

@@ -20,6 +20,7 @@ mod metadata;
 #[cfg(test)]
 mod proof;
 mod rng;
+mod screen;
 mod setup;
 mod snippet;
 mod sqlite;
@@ -28,9 +29,9 @@ pub(crate) mod traffic;
 
 pub(crate) use company::Scale;
 pub(crate) use guide::Guide;
+pub(crate) use screen::{guide_text, screen_text};
 pub(crate) use setup::{DATABASE, DEMO_USERS, DemoUser, Layout, keep_learning};
 
-use crate::serve::Bound;
 use company::{Company, SEED};
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
@@ -147,71 +148,10 @@ fn disk(path: &Path, error: &std::io::Error) -> Error {
         .with_hint("Choose another folder with --dir.")
 }
 
-/// The guide as text, for the ports that were bound. `certificate`: the server's, where it has one.
-pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Path>) -> String {
-    let Bound { postgres, http, flight, rest } = bound;
-    let mut text = String::new();
-    let made = if seeded.reused { "found" } else { "made" };
-    text.push_str(&format!(
-        "\nThe demo is ready: {} rows in 21 tables over 4 sources, {made} in {:.1} s in {}\n",
-        seeded.guide.rows,
-        seeded.seconds,
-        seeded.layout.folder.display()
-    ));
-    if let Some(address) = postgres {
-        text.push_str("\nConnect:\n");
-        for user in &DEMO_USERS {
-            text.push_str(&format!(
-                "  psql 'postgres://{}:{}@{address}/{DATABASE}'   # {}\n",
-                user.login, user.password, user.about
-            ));
-        }
-    }
-    if let Some(address) = flight {
-        text.push_str(&snippet::python(address, certificate));
-    }
-    if let Some(address) = rest {
-        text.push_str(&snippet::records(address, &seeded.guide.contacts));
-    }
-    text.push_str("\nTry, as each of them:\n");
-    text.push_str(&questions_text(&seeded.guide.questions));
-    text.push_str("\nAlso: \\dt, \\d accounts, SELECT * FROM open_cases LIMIT 5, EXPLAIN SELECT …,\n");
-    text.push_str("      SELECT * FROM querygate.sources; SELECT * FROM querygate.queries;\n");
-    text.push_str("      SELECT * FROM querygate.policies_effective;\n");
-    if let Some(address) = http {
-        text.push_str(&format!("      curl http://{address}/readyz, curl http://{address}/metrics\n"));
-        // As the configuration has it by default.
-        if address.ip().is_loopback() {
-            text.push_str(&format!(
-                "\nIn a browser: http://{address}/ui (ada, demo-ada; sam and iris see their own)\n"
-            ));
-        }
-    }
-    text.push_str(&format!(
-        "\nEdit {} and it is loaded within seconds. Ctrl-C stops.\n",
-        seeded.layout.metadata().display()
-    ));
-    text
-}
-
-/// Each statement with the answer of each user.
-fn questions_text(questions: &[guide::Question]) -> String {
-    let mut text = String::new();
-    for question in questions {
-        text.push_str(&format!("\n-- {}\n{}\n", question.title, question.sql));
-        for (login, answer) in &question.answers {
-            for (index, line) in answer.lines().iter().enumerate() {
-                let name = if index == 0 { login.as_str() } else { "" };
-                text.push_str(&format!("   {name:<5} {line}\n"));
-            }
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::Bound;
     use crate::verifier;
 
     async fn made(folder: &Path, divisor: u32) -> Seeded {
@@ -285,5 +225,11 @@ mod tests {
         assert!(text.contains("psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'"), "{text}");
         assert!(text.contains("grpc://127.0.0.1:8815"), "{text}");
         assert!(text.contains("http://127.0.0.1:8080/ui"), "{text}");
+        let screen = screen_text(&seeded, bound, Some(Path::new("/d/guide.txt")));
+        assert!(screen.lines().count() <= 40 && screen.lines().all(|line| line.chars().count() <= 140), "{screen}");
+        for part in ["/ui", "demo-iris", "contacts", "grpc://", "/api/v1/docs", "/d/guide.txt", "init", "Ctrl-C stops."]
+        {
+            assert!(screen.contains(part), "{part}: {screen}");
+        }
     }
 }

@@ -59,6 +59,11 @@ impl Layout {
         self.folder.join("metadata")
     }
 
+    /// What to try, as it was printed for the ports of the last start.
+    pub(crate) fn guide(&self) -> PathBuf {
+        self.folder.join("guide.txt")
+    }
+
     pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

@@ -202,7 +202,8 @@ fn taken(key: &UniqueColumns, table: &str) -> Error {
         false => format!("{table}_{}_key", key.columns.join("_")),
     };
     let name = key.name.clone().unwrap_or_else(usual);
-    Error::new(ErrorCode::UniqueViolation, format!("duplicate key value violates unique constraint \"{name}\""))
+    let text = format!("duplicate key value violates unique constraint \"{name}\"");
+    Error::new(ErrorCode::UniqueViolation, text).with_constraint(name).with_relation(table)
 }
 
 fn numbers(batch: &RecordBatch) -> Result<&Int64Array> {
@@ -291,7 +292,7 @@ pub(crate) fn stored(batch: &RecordBatch, definition: &Definition, table: &str) 
                 "null value in column \"{}\" of relation \"{table}\" violates not-null constraint",
                 column.name
             );
-            return Err(Error::new(ErrorCode::NotNullViolation, text));
+            return Err(Error::new(ErrorCode::NotNullViolation, text).with_relation(table).with_field(&column.name));
         }
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -109,9 +109,8 @@ impl Frame {
         let ends = (LEFT, size.width() - RIGHT);
         let x = Scale::linear((micros(first), micros(last)), ends);
         let mut frame = Self::with(size, label, x, axis, height);
-        let (step, ticks) = time_ticks(first, last, size.ticks());
-        for at in ticks {
-            frame.x_tick(micros(at), &format::tick(at, step));
+        for (place, shown) in moments(size, &x, (first, last)) {
+            frame.x_tick(place, &shown);
         }
         frame
     }
@@ -132,8 +131,7 @@ impl Frame {
         frame
     }
 
-    fn x_tick(&mut self, value: f64, shown: &str) {
-        let place = self.x.place(value);
+    fn x_tick(&mut self, place: f64, shown: &str) {
         self.inner.push(line("axis", (place, self.height - BOTTOM), (place, self.height - BOTTOM + 4.0)));
         self.inner.push(tick(self.size, place, self.height - BOTTOM + 18.0, shown));
     }
@@ -180,14 +178,34 @@ pub(super) fn text(class: &'static str, x: f64, y: f64, shown: &str) -> Html {
 /// Half of what the text of a moment takes.
 const HALF_TICK: f64 = 36.0;
 
-/// The text below a moment of a time axis. It does not leave the drawing at either end.
+/// Where the text below a moment stands, and its class. It does not leave the drawing at either end.
+fn text_of_tick(size: Size, x: f64) -> (&'static str, f64) {
+    match x {
+        x if x < HALF_TICK => ("tick", x),
+        x if x > size.width() - HALF_TICK => ("tick end", x - 2.0 * HALF_TICK),
+        _ => ("tick middle", x - HALF_TICK),
+    }
+}
+
+/// Places and texts of moments of a time axis: a text that would meet the one before it is left out.
+pub(super) fn moments(size: Size, x: &Scale, (first, last): (i64, i64)) -> Vec<(f64, String)> {
+    let (step, ticks) = time_ticks(first, last, size.ticks());
+    let mut free = f64::NEG_INFINITY;
+    let mut shown = Vec::new();
+    for moment in ticks {
+        let place = x.place(micros(moment));
+        let (_, left) = text_of_tick(size, place);
+        if left >= free {
+            free = left + 2.0 * HALF_TICK;
+            shown.push((place, format::tick(moment, step)));
+        }
+    }
+    shown
+}
+
+/// The text below a moment of a time axis.
 pub(super) fn tick(size: Size, x: f64, y: f64, shown: &str) -> Html {
-    let class = match x {
-        x if x < HALF_TICK => "tick",
-        x if x > size.width() - HALF_TICK => "tick end",
-        _ => "tick middle",
-    };
-    text(class, x, y, shown)
+    text(text_of_tick(size, x).0, x, y, shown)
 }
 
 /// A rectangle with what is said of it.
@@ -195,4 +213,27 @@ pub(super) fn rectangle(class: &str, (x, y): (f64, f64), (width, height): (f64, 
     let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
     let attributes = [("class", class), ("x", &x), ("y", &y), ("width", &width), ("height", &height)];
     element("rect", &attributes, tip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whenever a page is looked at, and whatever it spans.
+    #[test]
+    fn texts_of_moments_never_meet() {
+        const SECOND: i64 = 1_000_000;
+        for size in [Size::Wide, Size::Narrow] {
+            for (first, span) in (0..400).flat_map(|at| [31, 59, 89, 119, 600].map(|span| (at * SECOND, span * SECOND)))
+            {
+                let x = Scale::linear((micros(first), micros(first + span)), (LEFT, size.width() - RIGHT));
+                let shown = moments(size, &x, (first, first + span));
+                let lefts: Vec<f64> = shown.iter().map(|(place, _)| text_of_tick(size, *place).1).collect();
+                assert!(
+                    !shown.is_empty() && lefts.windows(2).all(|pair| pair[1] - pair[0] >= 2.0 * HALF_TICK),
+                    "{shown:?}"
+                );
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What is drawn into a frame: bars, lines, points, lanes of a timeline, sparks. Draws no axis.
 
-use super::frame::{Frame, Size, at, line, micros, rectangle, svg, text, tick};
+use super::frame::{Frame, Size, at, line, micros, moments, rectangle, svg, text, tick};
 use super::scale::Scale;
 use crate::pages::format;
 use crate::pages::html::{Html, classed, element};
@@ -113,11 +113,9 @@ pub(crate) fn timeline(size: Size, label: &'static str, (first, last): (i64, i64
     let last = last.max(first.saturating_add(1_000_000));
     let x = Scale::linear((micros(first), micros(last)), (form.names, size.width() - 16.0));
     let mut inner = Html::default();
-    let (step, ticks) = super::scale::time_ticks(first, last, size.ticks());
-    for moment in ticks {
-        let place = x.place(micros(moment));
+    for (place, shown) in moments(size, &x, (first, last)) {
         inner.push(line("grid", (place, 0.0), (place, height - FOOT)));
-        inner.push(tick(size, place, height - 8.0, &format::tick(moment, step)));
+        inner.push(tick(size, place, height - 8.0, &shown));
     }
     let mut top = 0.0;
     for lane in lanes {
