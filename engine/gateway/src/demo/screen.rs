@@ -87,9 +87,7 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Pat
         text.push_str(&snippet::records(address, &seeded.guide.contacts));
     }
     text.push_str("\nTry, as each of them:\n");
-    for question in &seeded.guide.questions {
-        text.push_str(&format!("\n-- {}\n{}", question.title, question_text(question)));
-    }
+    text.push_str(&questions_text(&seeded.guide.questions));
     text.push_str("\nAlso: \\dt, \\d accounts, SELECT * FROM open_cases LIMIT 5, EXPLAIN SELECT …,\n");
     text.push_str("      SELECT * FROM querygate.sources; SELECT * FROM querygate.queries;\n");
     text.push_str("      SELECT * FROM querygate.policies_effective;\n");
@@ -99,6 +97,11 @@ pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Pat
     text.push_str(&pages(http));
     text.push_str(&last_line(seeded));
     text
+}
+
+/// Each statement with the answer of each user, under its title.
+pub(super) fn questions_text(questions: &[Question]) -> String {
+    questions.iter().map(|question| format!("\n-- {}\n{}", question.title, question_text(question))).collect()
 }
 
 /// A statement with the answer of each user.

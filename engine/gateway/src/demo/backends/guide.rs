@@ -4,8 +4,9 @@
 use super::Running;
 use super::governance::{USERS, User};
 use super::trade::{Order, Table, Trade, money};
+use crate::demo::DATABASE;
 use crate::demo::guide::{Answer, Question};
-use crate::demo::{DATABASE, questions_text};
+use crate::demo::screen::questions_text;
 use crate::serve::Bound;
 
 /// What one source adds to the query and to the users' rights.
