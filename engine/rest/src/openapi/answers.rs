@@ -147,6 +147,10 @@ fn flat(code: Shape) -> Shape {
         ("object", text().into()),
         ("field", text().into()),
         ("fields", list(super::shape::named("Fault")).into()),
+        // What was expected at which path, on the route across objects.
+        ("issues", list(object()).into()),
+        // What a rule of the metadata calls it.
+        ("declaredCode", text().into()),
         ("hint", text().into()),
         ("sqlstate", text().into()),
         ("allowed", list(text()).into()),
