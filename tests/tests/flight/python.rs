@@ -252,7 +252,7 @@ fn the_printed_snippet_works_with_tls() {
     let folder = variant.folder.path();
     let made = Command::new("/bin/sh").arg("-c").arg(CERTIFICATES).current_dir(folder).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let server = Server::start(&["demo", "--dir", folder.to_str().unwrap()]);
+    let server = Server::start(&["demo", "--guide", "--dir", folder.to_str().unwrap()]);
     let _ = server.wait_for("Ctrl-C stops.", 0);
     let guide = server.lines();
     let lines = snippet(&guide);

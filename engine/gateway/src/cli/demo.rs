@@ -64,7 +64,8 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
         // A folder that cannot be written to has no guide, and the demo goes on.
         let file = seeded.layout.guide();
         let kept = std::fs::write(&file, &guide).is_ok().then_some(file);
-        let _ = output.text(&if args.guide { guide } else { demo::screen_text(&seeded, bound, kept.as_deref()) });
+        let screen = || demo::screen_text(&seeded, bound, certificate.is_some(), kept.as_deref());
+        let _ = output.text(&if args.guide { guide } else { screen() });
         if args.traffic {
             let _ = output.text(&demo::traffic::guide_text(bound, alerted));
         }

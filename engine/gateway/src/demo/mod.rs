@@ -225,7 +225,7 @@ mod tests {
         assert!(text.contains("psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'"), "{text}");
         assert!(text.contains("grpc://127.0.0.1:8815"), "{text}");
         assert!(text.contains("http://127.0.0.1:8080/ui"), "{text}");
-        let screen = screen_text(&seeded, bound, Some(Path::new("/d/guide.txt")));
+        let screen = screen_text(&seeded, bound, false, Some(Path::new("/d/guide.txt")));
         assert!(screen.lines().count() <= 40 && screen.lines().all(|line| line.chars().count() <= 140), "{screen}");
         for part in ["/ui", "demo-iris", "contacts", "grpc://", "/api/v1/docs", "/d/guide.txt", "init", "Ctrl-C stops."]
         {

@@ -9,8 +9,8 @@ use std::path::Path;
 /// Which of the guide's statements the first screen shows.
 const SHOWN: usize = 1;
 
-/// The first screen, for the ports that were bound. `guide`: the file that holds the rest.
-pub(crate) fn screen_text(seeded: &Seeded, bound: Bound, guide: Option<&Path>) -> String {
+/// The first screen, for the ports that were bound. `is_tls`: they speak TLS. `guide`: the file that holds the rest.
+pub(crate) fn screen_text(seeded: &Seeded, bound: Bound, is_tls: bool, guide: Option<&Path>) -> String {
     let Bound { postgres, http, flight, rest } = bound;
     let mut text = ready(seeded);
     text.push_str(&pages(http));
@@ -21,7 +21,8 @@ pub(crate) fn screen_text(seeded: &Seeded, bound: Bound, guide: Option<&Path>) -
     }
     text.push('\n');
     if let Some(address) = flight {
-        text.push_str(&format!("Arrow Flight SQL: grpc://{address}\n"));
+        let scheme = if is_tls { "grpc+tls" } else { "grpc" };
+        text.push_str(&format!("Arrow Flight SQL: {scheme}://{address}\n"));
     }
     if let Some(address) = rest {
         text.push_str(&format!("REST: http://{address}/api/v1, and its page to try: http://{address}/api/v1/docs\n"));
