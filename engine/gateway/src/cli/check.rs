@@ -145,7 +145,7 @@ impl<'a> Check<'a> {
             let diagnostics = cross_references::findings(&config, governance);
             self.report(config::diagnostic::Report { file, text, diagnostics })?;
             self.changes(&config, governance)?;
-            self.rows(&config)?;
+            self.rows(&config, governance)?;
         }
         Ok(Some((config, governance)))
     }
@@ -245,11 +245,11 @@ impl<'a> Check<'a> {
     }
 
     /// What of the first rows of the tables cannot be read.
-    fn rows(&mut self, config: &Config) -> Result<()> {
+    fn rows(&mut self, config: &Config, governance: &Governance) -> Result<()> {
         if self.offline || self.errors > 0 {
             return Ok(());
         }
-        let tried = match of_configuration(config) {
+        let tried = match of_configuration(config, &governance.snapshot) {
             Ok(tried) => tried,
             Err(error) => return self.warn(&format!("the tables could not be read for a trial: {}", error.message())),
         };

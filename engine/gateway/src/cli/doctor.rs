@@ -98,7 +98,7 @@ fn examine(config: &Config, governance: Option<&Governance>, report: &mut Report
         ),
     }
     // A runtime of its own comes with the gate that is tried.
-    let tried = governance.map(|_| of_configuration(config));
+    let tried = governance.map(|governance| of_configuration(config, &governance.snapshot));
     report.extend(tried.into_iter().flat_map(sources::values));
     if let Some(governance) = governance {
         let against = runtime.block_on(write_findings(config, governance)).unwrap_or_default();

@@ -139,13 +139,12 @@ pub(super) fn values(tried: Result<ConfiguredTrial>) -> Vec<Finding> {
         }
     };
     let mut found: Vec<Finding> = tried.unreadable.iter().map(|(source, found)| value(CHECK, source, found)).collect();
-    let untried = match tried.untried.as_slice() {
-        [] => String::new(),
-        [one] => format!("; for `{one}` there was no time"),
-        [first, rest @ ..] => format!("; for `{first}` and {} more there was no time", rest.len()),
-    };
     if found.is_empty() && tried.tables > 0 {
-        let what = format!("the first {ROWS} rows of {} can be read{untried}", count(tried.tables, "table"));
+        let what = format!("the first {ROWS} rows of {} can be read", count(tried.tables, "table"));
+        found.push(Finding::ok(CHECK, "tables", what));
+    }
+    if let [first, ..] = tried.untried.as_slice() {
+        let what = format!("there was no time to try {}, `{first}` first", count(tried.untried.len(), "table"));
         found.push(Finding::ok(CHECK, "tables", what));
     }
     found

@@ -4,15 +4,15 @@ use super::tables::{TriedTable, try_tables};
 use crate::cli::file_error;
 use crate::config::{Config, MetadataWebhooks, Source};
 use crate::introspect::Unreadable;
-use crate::metadata;
 use crate::naming::sql_names;
 use crate::serve::Threads;
 use querygate_metadata::model::{Object, Snapshot};
+use querygate_types::Result;
 use querygate_types::principal::{Posture, Principal};
-use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SET: &str = "querygate_trial";
@@ -20,11 +20,11 @@ const SET: &str = "querygate_trial";
 /// What was found of a gate's tables.
 #[derive(Debug, Default)]
 pub(crate) struct ConfiguredTrial {
-    /// Tables that were read, at least in part.
+    /// How many tables were read, at least in part.
     pub(crate) tables: usize,
-    /// Source and what of it cannot be read. Tables are called `source.table`.
+    /// Source and what of it cannot be read. Tables have the names of their objects, columns those of their fields.
     pub(crate) unreadable: Vec<(String, Unreadable)>,
-    /// Tables that there was no time for.
+    /// Objects whose tables there was no time for.
     pub(crate) untried: Vec<String>,
 }
 
@@ -32,9 +32,8 @@ pub(crate) struct ConfiguredTrial {
 /// deployment rows of organizations are not read. What keeps a source or a table away is another check's.
 ///
 /// # Errors
-/// Metadata or a source that cannot be loaded; a folder for temporary files that cannot be written.
-pub(crate) fn of_configuration(config: &Config) -> Result<ConfiguredTrial> {
-    let snapshot = snapshot(config)?;
+/// A source that cannot be opened; a folder for temporary files that cannot be written.
+pub(crate) fn of_configuration(config: &Config, snapshot: &Snapshot) -> Result<ConfiguredTrial> {
     let folder = tempfile::tempdir().map_err(|e| file_error("write", &std::env::temp_dir(), &e))?;
     // What a gate that runs keeps beside its files is that one's.
     let sources = config.sources.iter().map(|source| Source { apply_layouts: false, ..source.clone() }).collect();
@@ -51,7 +50,7 @@ pub(crate) fn of_configuration(config: &Config) -> Result<ConfiguredTrial> {
         workers: None,
         ..config.clone()
     };
-    let names = sql_names(&snapshot);
+    let names = sql_names(snapshot);
     let served = |object: &&Arc<Object>| config.sources.iter().any(|source| source.name == object.datasource);
     let objects: Vec<&Arc<Object>> = snapshot.objects.values().filter(served).collect();
     let tables = objects.iter().map(|object| TriedTable {
@@ -68,22 +67,17 @@ pub(crate) fn of_configuration(config: &Config) -> Result<ConfiguredTrial> {
     (gate.close)();
     let found = found?;
     let source_of = |object: &str| snapshot.object(object).map(|object| object.datasource.clone()).unwrap_or_default();
-    let unreadable = found.unreadable.into_iter().filter(is_of_rows);
+    let (unreadable, away): (Vec<_>, Vec<_>) = found.unreadable.into_iter().partition(is_of_rows);
+    let away: BTreeSet<&str> = away.iter().map(|found| found.table.as_str()).collect();
     Ok(ConfiguredTrial {
-        tables: tables.len() - found.untried.len(),
-        unreadable: unreadable.map(|found| (source_of(&found.table), found)).collect(),
+        tables: tables.len().saturating_sub(found.untried.len() + away.len()),
+        unreadable: unreadable.into_iter().map(|found| (source_of(&found.table), found)).collect(),
         untried: found.untried,
     })
 }
 
-fn snapshot(config: &Config) -> Result<Snapshot> {
-    let loaded = metadata::load_configured(config);
-    let loaded = loaded.map_err(|_| Error::new(ErrorCode::ConfigInvalid, "the metadata cannot be loaded"))?;
-    Ok(loaded.snapshot)
-}
-
 /// The configured metadata, and beside it a set of rights that reads all of it.
-fn with_reader(config: &Config, folder: &std::path::Path) -> Result<PathBuf> {
+fn with_reader(config: &Config, folder: &Path) -> Result<PathBuf> {
     let path = &config.metadata.path;
     let there = path.canonicalize().map_err(|e| file_error("read", path, &e))?;
     let beside = folder.join(there.file_name().unwrap_or("metadata".as_ref()));

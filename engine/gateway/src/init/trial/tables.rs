@@ -20,11 +20,11 @@ const AT_ONCE: usize = 4;
 
 /// A table to be read.
 pub(super) struct TriedTable {
-    /// What the source calls it.
+    /// What it is called in what is found: by its source, or by the metadata.
     pub(super) remote: String,
     /// `None`: it cannot be loaded.
     pub(super) sql_name: Option<String>,
-    /// SQL's names, and the source's.
+    /// SQL's names, and what they are called in what is found.
     pub(super) columns: Vec<(String, String)>,
 }
 
