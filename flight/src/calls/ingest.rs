@@ -2,6 +2,7 @@
 
 use crate::calls::upload::Messages;
 use crate::command::{Ingest, not_made};
+use crate::messages::plain_bytes::pieces;
 use crate::sessions::bind::refuse_compressed;
 use crate::sessions::session::FlightSession;
 use arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -17,6 +18,9 @@ use querygate_query_api::column::arrow_type_of;
 use querygate_query_api::requests::ingest::{IngestColumn, IngestTarget};
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
+
+/// Bytes of rows that are handed on at once, when each value has room of its own.
+const PLAIN_BYTES: usize = 8 << 20;
 
 /// Stores the rows of a call and says how many.
 pub(crate) async fn ingest(
@@ -46,7 +50,8 @@ pub(crate) async fn ingest(
         let prepared = engine.prepare_ingest(&target).await.map_err(missing)?;
         let columns = prepared.ingested().ok_or_else(|| Error::internal("a statement takes no rows"))?;
         let rows = stream::iter(begun.map(Ok)).chain(batches.map_err(broken));
-        let rows = rows.map(move |batch| batch.and_then(|batch| assigned(&batch, &columns))).boxed();
+        let rows = rows.map_ok(|batch| stream::iter(pieces(&batch, PLAIN_BYTES).into_iter().map(Ok))).try_flatten();
+        let rows = rows.map(move |batch: Result<_>| batch.and_then(|batch| assigned(&batch, &columns))).boxed();
         engine.ingest(&prepared, rows).await
     };
     stored.await.inspect_err(|_| engine.fail_transaction())

@@ -2,4 +2,5 @@
 
 pub(crate) mod encode;
 pub(crate) mod merge;
+pub(crate) mod plain_bytes;
 pub(crate) mod wire;

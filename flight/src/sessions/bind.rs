@@ -1,6 +1,7 @@
 //! Values that a client binds: decoded from its Arrow messages and cast to what the statement takes. Knows no statement.
 
 use crate::command::unsupported;
+use crate::messages::plain_bytes::batch_bytes;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, Schema};
@@ -43,7 +44,8 @@ async fn collected(mut stream: FlightRecordBatchStream, bytes_max: usize) -> Res
     let mut bytes: usize = 0;
     while let Some(batch) = stream.try_next().await.map_err(|error| broken(&error))? {
         let row: usize = batch.columns().iter().map(|column| value_bytes_min(column.data_type())).sum();
-        bytes = batch.num_rows().saturating_mul(row.max(VALUE_BYTES_MIN)).saturating_add(bytes);
+        let least = batch.num_rows().saturating_mul(row.max(VALUE_BYTES_MIN));
+        bytes = least.max(batch_bytes(&batch)).saturating_add(bytes);
         if bytes > bytes_max {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many rows of parameters")
                 .with_hint("Bind fewer rows at a time."));

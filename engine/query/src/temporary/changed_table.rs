@@ -41,6 +41,8 @@ impl ChangedTable {
 
 /// Rows that a few new ones are put together with, so that a table that grows row by row has no chunk for each.
 const TOGETHER_MAX: usize = 2_048;
+/// Bytes of such rows.
+const TOGETHER_BYTES_MAX: usize = 1 << 20;
 
 /// What a hash table takes for a row's number and place, about.
 const PLACE_BYTES: usize = 56;
@@ -64,8 +66,9 @@ impl TableChange {
     pub(crate) async fn added(&self, new: Chunks) -> Result<ChangedTable> {
         let mut rows: Vec<Arc<Chunk>> = self.before.iter().map(Arc::clone).collect();
         let few = new.iter().map(|chunk| chunk.count()).sum::<usize>();
+        let bytes = new.iter().map(|chunk| chunk.bytes()).fold(0, usize::saturating_add);
         match rows.last().map(Arc::clone) {
-            Some(last) if last.count() + few <= TOGETHER_MAX => {
+            Some(last) if last.count() + few <= TOGETHER_MAX && last.bytes() + bytes <= TOGETHER_BYTES_MAX => {
                 let batches = [last].iter().chain(new.iter()).map(|chunk| chunk.batch()).collect::<Result<Vec<_>>>()?;
                 let batch = concat_batches(self.definition.schema(), &batches).map_err(Error::internal)?;
                 rows.pop();

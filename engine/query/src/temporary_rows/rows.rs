@@ -21,6 +21,7 @@ const FILES_MAX: usize = 500;
 /// Some rows of a table. They never change; tables, and what a transaction goes back to, share them.
 pub(crate) struct Chunk {
     count: usize,
+    bytes: usize,
     place: Place,
 }
 
@@ -62,13 +63,13 @@ impl ChunkStore {
     /// # Errors
     /// 53100, 53400: files of statements may not grow any more.
     pub(crate) fn keep(&self, batch: RecordBatch) -> Result<Arc<Chunk>> {
-        let count = batch.num_rows();
+        let (count, bytes) = (batch.num_rows(), batch.get_array_memory_size());
         let charge = MemoryConsumer::new("temporary tables").register(&self.memory);
-        let place = match charge.try_grow(batch.get_array_memory_size()) {
+        let place = match charge.try_grow(bytes) {
             Ok(()) => Place::Memory { batch, _charge: charge },
             Err(_) => self.spill(&batch)?,
         };
-        Ok(Arc::new(Chunk { count, place }))
+        Ok(Arc::new(Chunk { count, bytes, place }))
     }
 
     fn spill(&self, batch: &RecordBatch) -> Result<Place> {
@@ -97,6 +98,11 @@ impl ChunkStore {
 impl Chunk {
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// What its rows take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many, as row numbers go.
