@@ -74,7 +74,7 @@ fn folded(expr: &Expr, context: &SimplifyContext) -> Result<Expr, NotPushed> {
     let is_utc = context.config_options().execution.time_zone.as_deref() == Some("UTC");
     let folded = expr.clone().transform_up(|node| {
         let by_session = !is_utc && changes_zone(&node);
-        if by_session || !is_computed(&node) || !reads_only_literals(&node)? || has_own_semantics(&node)? {
+        if by_session || !is_computed(&node) || !reads_only_short_literals(&node)? || has_own_semantics(&node)? {
             return Ok(Transformed::no(node));
         }
         // Some constants cannot be evaluated (they raise, or depend on the time): they stay as they are.
@@ -178,11 +178,15 @@ const fn is_computed(expr: &Expr) -> bool {
     }
 }
 
-/// Whether every operand is a literal (its own operands are folded before).
-fn reads_only_literals(expr: &Expr) -> datafusion::common::Result<bool> {
+/// Bytes of a constant that is computed with here. What may be done with a longer one has bounds that only the plan's own expressions
+/// hold.
+const SHORT_BYTES: usize = 4 << 10;
+
+/// Whether every operand is a literal (its own operands are folded before), and a short one.
+fn reads_only_short_literals(expr: &Expr) -> datafusion::common::Result<bool> {
     let mut all = true;
     expr.apply_children(|child| {
-        all &= matches!(child, Expr::Literal(..));
+        all &= matches!(child, Expr::Literal(value, _) if value.size() <= SHORT_BYTES);
         Ok(if all { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     Ok(all)
@@ -200,6 +204,14 @@ mod tests {
         let mut options = ConfigOptions::default();
         options.execution.time_zone = zone.map(str::to_owned);
         folded(expr, &SimplifyContext::builder().with_config_options(Arc::new(options)).build()).unwrap()
+    }
+
+    #[test]
+    fn long_constants_are_left_to_the_plan() {
+        for (length, is_folded) in [(100, true), (SHORT_BYTES + 1, false)] {
+            let compared = lit("a".repeat(length)).eq(lit("a"));
+            assert_eq!(matches!(in_zone(&compared, None), Expr::Literal(..)), is_folded);
+        }
     }
 
     #[test]
