@@ -62,9 +62,14 @@ impl CancelSlot {
         *lock(&self.running) = None;
     }
 
-    /// Whether what opened the session still holds.
+    /// Whether what opened the session still holds, and no operator ended it.
     pub(crate) fn holds(&self) -> bool {
-        self.standing.holds()
+        self.standing.holds() && !self.is_ended()
+    }
+
+    /// Whether an operator ended the session.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.session.is_ended()
     }
 
     /// Whether the session ends since what let its user in no longer holds.

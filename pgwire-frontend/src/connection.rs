@@ -106,7 +106,7 @@ impl Connection {
                 Err(closing) => break closing,
             };
             if !self.slot.holds() {
-                break Closing::Saying(no_longer_holds().into());
+                break over(&self.slot);
             }
             match AssertUnwindSafe(self.handle(input)).catch_unwind().await {
                 Ok(Ok(())) => {}
@@ -199,7 +199,7 @@ impl Connection {
             notification = notified => {
                 // A client that only listens sends no message before which it would be asked.
                 if !self.slot.holds() {
-                    return Err(Closing::Saying(no_longer_holds().into()));
+                    return Err(over(&self.slot));
                 }
                 self.out.notification(self.registration.process_id, &notification.channel, &notification.payload);
                 self.uncorked = true;
@@ -432,10 +432,12 @@ impl Connection {
 /// What is said to a client whose session is to end at once.
 pub(crate) fn killed(shared: &DoorState, slot: &CancelSlot) -> Closing {
     // The door's end is the one of them that says when to come again.
-    if shared.ending.is_kill() || !slot.is_over() {
-        return Closing::Saying(Report::shutdown());
-    }
-    Closing::Saying(no_longer_holds().into())
+    if shared.ending.is_kill() || !slot.is_over() { Closing::Saying(Report::shutdown()) } else { over(slot) }
+}
+
+/// What is said to a client whose session an operator ended, or that was opened with what no longer holds.
+fn over(slot: &CancelSlot) -> Closing {
+    Closing::Saying(if slot.is_ended() { Report::shutdown() } else { no_longer_holds().into() })
 }
 
 fn refusal_report(refusal: Refusal) -> Report {

@@ -13,10 +13,10 @@ mod connections;
 mod documents;
 #[path = "e2e/extended.rs"]
 mod extended;
-#[path = "e2e/extremes.rs"]
-mod extremes;
 #[path = "e2e/fairness.rs"]
 mod fairness;
+#[path = "e2e/held.rs"]
+mod held;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/hostile_messages.rs"]

@@ -367,6 +367,11 @@ pub trait Session: Send + Sync {
     /// The state for ReadyForQuery, after what ran last.
     fn transaction_status(&self) -> TransactionStatus;
 
+    /// Whether an operator ended it: its door lets it go.
+    fn is_ended(&self) -> bool {
+        false
+    }
+
     /// All that a door wants to know before it waits for its client, at once.
     fn resting(&self) -> Resting {
         Resting { status: self.transaction_status(), listens: self.listens(), settings: None }

@@ -130,6 +130,12 @@ impl TransactionBlock {
         self.branches.lock().await
     }
 
+    /// The sources that take part; none while a statement of it runs.
+    #[must_use]
+    pub fn sources(&self) -> Vec<String> {
+        self.branches.try_lock().map(|branches| branches.sources()).unwrap_or_default()
+    }
+
     /// Whether a source takes part, or the statement that would say so still runs.
     #[must_use]
     pub fn takes_part(&self) -> bool {

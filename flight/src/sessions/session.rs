@@ -117,9 +117,13 @@ impl FlightSession {
         Self { id, principal, cancel, main, holding, client, limits, used_ms, state, standing }
     }
 
-    /// Whether what opened it still holds.
+    /// Whether what opened it still holds, and no operator ended it or one of its transactions.
     pub(crate) fn holds(&self) -> bool {
-        self.standing.holds()
+        self.standing.holds() && !self.is_ended()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.main.is_ended() || self.state().transactions.values().any(|transaction| transaction.is_ended())
     }
 
     /// Does what a call asks for, as long as what opened the session holds.
@@ -138,6 +142,10 @@ impl FlightSession {
     pub(crate) fn ended(&self) -> Error {
         if self.holds() {
             return Error::new(ErrorCode::QueryCanceled, "canceling statement due to user request");
+        }
+        if self.is_ended() {
+            let text = "terminating connection due to administrator command";
+            return Error::new(ErrorCode::AdminShutdown, text);
         }
         no_longer_holds()
     }

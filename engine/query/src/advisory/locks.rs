@@ -121,6 +121,11 @@ impl SessionLocks {
         Self { all, session, has_taken: AtomicBool::new(false) }
     }
 
+    /// What the session has.
+    pub(crate) fn keys(&self) -> Vec<LockKey> {
+        self.state().keys.get(&self.session).into_iter().flatten().copied().collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, LockState> {
         self.all.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

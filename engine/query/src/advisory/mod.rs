@@ -4,4 +4,4 @@ mod functions;
 mod locks;
 
 pub(crate) use functions::{LocksInConfig, functions};
-pub(crate) use locks::{AdvisoryLocks, SessionLocks};
+pub(crate) use locks::{AdvisoryLocks, LockKey, SessionLocks};

@@ -1,6 +1,7 @@
 //! The engine: the current deployment, what sessions share, and every bound on work.
 
 pub(crate) mod caches;
+mod held;
 pub(crate) mod judged;
 mod log_readers;
 mod options;
@@ -112,7 +113,11 @@ impl Engine {
     ///
     /// # Errors
     /// Folders or files of the options that cannot be used.
-    pub fn new(options: EngineOptions, runtime: tokio::runtime::Handle, deployment: Deployment) -> Result<Arc<Self>> {
+    pub fn new(
+        mut options: EngineOptions,
+        runtime: tokio::runtime::Handle,
+        deployment: Deployment,
+    ) -> Result<Arc<Self>> {
         let config = |what: &str, error: &dyn std::fmt::Display| {
             Error::new(ErrorCode::ConfigInvalid, format!("{what}: {error}"))
         };
@@ -137,6 +142,8 @@ impl Engine {
             let file = options.audit.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
             config(&format!("the audit file {file} cannot be opened"), &e)
         })?;
+        let sessions = Arc::<SessionDirectory>::default();
+        options.extensions.push(Arc::new(held::HeldExtension(Arc::clone(&sessions))));
         Ok(Arc::new(Self {
             caches,
             session_places: SessionPlaces::new(options.sessions_max, options.sessions_per_user_max),
@@ -149,7 +156,7 @@ impl Engine {
             has_refused: AtomicBool::new(false),
             deployment: RwLock::new(Arc::new(deployment)),
             checks: Arc::default(),
-            sessions: Arc::default(),
+            sessions,
             advisory_locks: Arc::default(),
         }))
     }

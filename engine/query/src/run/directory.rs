@@ -1,7 +1,10 @@
 //! Open sessions by their numbers, for those who may end what others run.
 
+use super::held::{Held, SessionHolder};
 use super::lifecycle::SessionRuns;
+use querygate_query_api::service::Door;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A statement ends; its session stays.
@@ -11,9 +14,13 @@ pub(crate) struct SessionDirectory {
 }
 
 #[derive(Debug)]
-struct OpenSession {
-    login: Arc<str>,
-    runs: Weak<SessionRuns>,
+pub(crate) struct OpenSession {
+    pub(crate) login: Arc<str>,
+    pub(crate) door: Door,
+    pub(crate) runs: Weak<SessionRuns>,
+    pub(crate) holder: Box<dyn SessionHolder>,
+    /// Whether an operator ended it: its door lets it go, and it runs nothing more.
+    pub(crate) ended: Arc<AtomicBool>,
 }
 
 impl SessionDirectory {
@@ -21,12 +28,32 @@ impl SessionDirectory {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(&self, id: u64, login: &Arc<str>, runs: &Arc<SessionRuns>) {
-        self.open().insert(id, OpenSession { login: Arc::clone(login), runs: Arc::downgrade(runs) });
+    pub(crate) fn enter(&self, id: u64, session: OpenSession) {
+        self.open().insert(id, session);
     }
 
     pub(crate) fn leave(&self, id: u64) {
         self.open().remove(&id);
+    }
+
+    /// What sessions of a login hold (`None`: all sessions): the number of each, its login, its door. `sources`: whether those of
+    /// transactions are named.
+    pub(crate) fn held(&self, of: Option<&str>, sources: bool) -> Vec<(u64, Arc<str>, Door, Vec<Held>)> {
+        let open = self.open();
+        let wanted = open.iter().filter(|(_, session)| of.is_none_or(|login| *session.login == *login));
+        let held = |(id, session): (&u64, &OpenSession)| {
+            (*id, Arc::clone(&session.login), session.door, session.holder.held(sources))
+        };
+        wanted.map(held).collect()
+    }
+
+    /// Ends a session, and what it runs. Whether there is such a one.
+    pub(crate) fn end(&self, id: u64) -> bool {
+        let found = self.open().get(&id).map(|session| Arc::clone(&session.ended));
+        found.is_some_and(|ended| {
+            ended.store(true, Ordering::Release);
+            self.cancel(id, None)
+        })
     }
 
     /// Ends what a session runs, if there is such a one of this login (`None`: of any). Whether there is.

@@ -7,6 +7,7 @@ mod by_login;
 pub(crate) mod compare;
 pub(crate) mod directory;
 pub(crate) mod execute;
+pub(crate) mod held;
 pub(crate) mod interrupt;
 pub(crate) mod lifecycle;
 pub(crate) mod measured_memory;

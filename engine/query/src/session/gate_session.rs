@@ -2,6 +2,7 @@
 
 use super::commands::cursors::{Cursor, Ends};
 use super::commands::listen::Listening;
+use super::held::SessionHoldings;
 use super::statements::prepare::trace_parsing;
 use super::statements::prepared::{Kind, ours};
 use super::temporary::OwnWorkspace;
@@ -13,6 +14,7 @@ use crate::books::observe::{Activity, SessionRecord};
 use crate::dialect::parameters::without_values;
 use crate::engine::{Engine, Opened};
 use crate::errors::{Stage, translate};
+use crate::run::directory::OpenSession;
 use crate::run::lifecycle::{Run, SessionIdentity, SessionRuns};
 use crate::run::memory::Account;
 use crate::run::start_time::StartTime;
@@ -43,6 +45,7 @@ use querygate_types::principal::Principal;
 use querygate_types::wire_rows::{Given, WireForm};
 use querygate_types::{Error, PgType, Result, limits};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -72,6 +75,8 @@ pub(crate) struct GateSession {
     /// What its statements are charged for as long as they are prepared.
     pub(super) prepared_memory: MemoryReservation,
     pub(super) inner: Arc<Mutex<Inner>>,
+    /// Whether an operator ended it.
+    pub(super) ended: Arc<AtomicBool>,
     /// `None` of one that a hook's statements run in: it is part of another session.
     pub(super) place: Option<crate::run::admission::SessionPlace>,
 }
@@ -121,15 +126,33 @@ impl GateSession {
             temporary: None,
         }));
         let runs = SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), Arc::clone(&account));
-        gate.sessions().enter(id, &login, &runs);
+        let locks = Arc::new(SessionLocks::new(Arc::clone(gate.advisory_locks()), id));
+        let (temporary, ended) = (temporary_tables(&gate, &account), Arc::<AtomicBool>::default());
+        let kept_rows = Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX);
+        let holds = SessionHoldings {
+            inner: Arc::downgrade(&inner),
+            runs: Arc::downgrade(&runs),
+            locks: Arc::downgrade(&locks),
+            temporary: Arc::downgrade(&temporary),
+            kept_rows: Arc::downgrade(&kept_rows),
+            prepared: Arc::downgrade(&held),
+        };
+        let open = OpenSession {
+            login: Arc::clone(&login),
+            door: client.door,
+            runs: Arc::downgrade(&runs),
+            holder: Box::new(holds),
+            ended: Arc::clone(&ended),
+        };
+        gate.sessions().enter(id, open);
         let ends = (!principal.operator).then(|| Arc::clone(&login));
         Self {
             prepared_memory: MemoryConsumer::new("prepared statements").register(&held),
-            temporary: temporary_tables(&gate, &account),
-            kept_rows: Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX),
+            temporary,
+            kept_rows,
             runs,
             activity,
-            locks: Arc::new(SessionLocks::new(Arc::clone(gate.advisory_locks()), id)),
+            locks,
             writer: Arc::new(Writer { inner: Arc::downgrade(&inner), sessions: Arc::clone(gate.sessions()), ends }),
             gate,
             login,
@@ -141,6 +164,7 @@ impl GateSession {
             listening: Listening::default(),
             learning_feed: Arc::new(LearningFeed::new(traces)),
             inner,
+            ended,
             place: Some(place),
         }
     }
@@ -341,6 +365,10 @@ impl Session for GateSession {
         self.inner().transaction.status()
     }
 
+    fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     fn resting(&self) -> Resting {
         let inner = self.inner();
         let (status, settings) = (inner.transaction.status(), inner.settings.stamp());
@@ -363,7 +391,7 @@ impl Session for GateSession {
     }
 
     fn fail_transaction(&self) {
-        self.inner().transaction.fail();
+        self.fail();
     }
 
     fn cursor(&self, name: &str) -> Option<Arc<[Column]>> {

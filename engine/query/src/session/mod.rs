@@ -3,6 +3,7 @@
 mod commands;
 mod follow;
 mod gate_session;
+mod held;
 mod hook_records;
 mod rights;
 mod seen_records;

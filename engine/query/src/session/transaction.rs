@@ -10,6 +10,7 @@ use querygate_query_api::outcome::{CommandTag, Outcome};
 use querygate_query_api::service::TransactionStatus;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Transaction state of a session.
 #[derive(Debug, Default)]
@@ -38,6 +39,7 @@ struct Open {
     rights_hold: u64,
     /// Settings when it began: ROLLBACK restores them.
     before: Settings,
+    since: SystemTime,
     /// Settings to keep after COMMIT: changes by SET, without those by SET LOCAL.
     kept: Settings,
     savepoints: Vec<Savepoint>,
@@ -54,6 +56,11 @@ struct Savepoint {
 }
 
 impl Transaction {
+    /// When it was begun.
+    pub(super) fn since(&self) -> Option<SystemTime> {
+        self.open.as_ref().map(|open| open.since)
+    }
+
     pub(super) fn status(&self) -> TransactionStatus {
         match &self.open {
             None => TransactionStatus::Idle,
@@ -66,12 +73,15 @@ impl Transaction {
         self.open.is_some()
     }
 
-    pub(super) fn fail(&mut self) {
+    /// A statement failed. Whether that fails a block that was begun in words, and had not failed before.
+    pub(super) fn fail(&mut self) -> bool {
         if let Some(open) = &mut self.open {
-            open.failed = true;
-        } else if let Some(implicit) = &mut self.implicit {
+            return !std::mem::replace(&mut open.failed, true);
+        }
+        if let Some(implicit) = &mut self.implicit {
             implicit.failed = true;
         }
+        false
     }
 
     /// Whether changes wait for an end to come: a COMMIT, or that of the door's block.
@@ -144,6 +154,7 @@ impl Transaction {
             pinned: None,
             rights_hold: 0,
             before: settings.clone(),
+            since: SystemTime::now(),
             kept: settings.clone(),
             savepoints: Vec::new(),
             next_savepoint: 0,

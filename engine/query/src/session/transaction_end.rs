@@ -137,6 +137,35 @@ impl GateSession {
         }
     }
 
+    /// A statement failed. The block of its transaction gives back at once what it holds at sources: all of it, or what came after the last
+    /// savepoint. Its client may take any time to end it.
+    pub(in crate::session) fn fail(&self) {
+        let savepoint = {
+            let transaction = &mut self.inner().transaction;
+            if !transaction.fail() {
+                return;
+            }
+            transaction.savepoint_ids().last().copied()
+        };
+        if let Some(id) = savepoint {
+            let Some(block) = self.runs.block().open() else { return };
+            self.gate.runtime().spawn(async move {
+                if let Err(error) = block.branches().await.rollback_to(id).await {
+                    tracing::info!(%error, "a failed transaction did not go back to its savepoint");
+                }
+            });
+            return;
+        }
+        self.locks.end_transaction();
+        if let Some(OpenBlock { block, .. }) = self.runs.block().take() {
+            let changes = self.runs.block().take_changes();
+            self.gate.runtime().spawn(async move {
+                block.branches().await.rollback().await;
+                ended(changes, ChangeOutcome::RolledBack).await;
+            });
+        }
+    }
+
     /// Makes a change that is part of nothing else a transaction of its own.
     pub(in crate::session) fn begin_own(&self) -> Option<OwnTransaction<'_>> {
         self.begin_own_over(false)

@@ -15,6 +15,7 @@ use crate::plan::figures::Observed;
 use crate::run::directory::SessionDirectory;
 use crate::run::measured_memory;
 use datafusion::catalog::CatalogProviderList;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
@@ -56,7 +57,7 @@ impl GateSession {
         match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
-                self.inner().transaction.fail();
+                self.fail();
                 Err(self.with_rule_names(error).await)
             }
         }
@@ -309,8 +310,13 @@ impl GateSession {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let given_up = Arc::new(AtomicBool::new(false));
-        let measured = measured_memory::ledger(&self.runs.statement_account(), &CancellationToken::new());
-        let work = StatementWork::new(&measured, Metered::new(work, Arc::clone(&given_up)));
+        let account = self.runs.statement_account();
+        let measured = measured_memory::ledger(&account, &CancellationToken::new());
+        let memory = match account.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
+        let work = StatementWork::new(&measured, Metered::new(work, Arc::clone(&given_up), memory));
         let task = self.gate.runtime().spawn(work);
         let _abort = AbortOnDrop(task.abort_handle(), given_up);
         let done = task.await;

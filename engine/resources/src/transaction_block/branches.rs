@@ -49,6 +49,10 @@ pub(super) struct Branch {
 }
 
 impl Branches {
+    pub(super) fn sources(&self) -> Vec<String> {
+        self.open.iter().map(|branch| branch.source.to_string()).collect()
+    }
+
     pub(super) fn new(
         begin: Begin,
         savepoints: Vec<u32>,

@@ -118,12 +118,8 @@ fn missing(extensions: &[Arc<dyn SystemExtension>], name: &str, bare: &str) -> E
         return error.with_hint(format!("It is there where the gate's configuration has [{key}]."));
     }
     let names: Vec<&str> = extensions.iter().flat_map(|e| e.procedures()).map(|p| p.name).collect();
-    error.with_hint(if names.is_empty() {
-        "Procedures are there where the gate's configuration has [learning] or [transactions].".to_owned()
-    } else {
-        let verb = if names.len() == 1 { "is" } else { "are" };
-        format!("There {verb} querygate.{}.", names.join(", querygate."))
-    })
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    error.with_hint(format!("There {verb} querygate.{}.", names.join(", querygate.")))
 }
 
 /// A constant as an argument of this type.

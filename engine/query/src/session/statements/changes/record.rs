@@ -75,7 +75,7 @@ impl GateSession {
                 Err(error) => {
                     match own {
                         Some(own) => own.roll_back().await,
-                        None => self.inner().transaction.fail(),
+                        None => self.fail(),
                     }
                     let mut undone: Vec<_> = outcomes.iter().map(|_| ChangeOutcome::Undone).collect();
                     undone.push(ChangeOutcome::Failed(error));
@@ -168,7 +168,7 @@ impl GateSession {
         self.begin_item().await?;
         let made = self.change_or_make(change, None).await;
         if let Err(lost) = self.end_item(made.is_ok()).await {
-            self.inner().transaction.fail();
+            self.fail();
             return Err(made.err().unwrap_or(lost));
         }
         made

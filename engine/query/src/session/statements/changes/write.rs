@@ -11,6 +11,7 @@ use crate::errors::{Stage, translate};
 use crate::plan::executable::started;
 use crate::run::interrupt::Interrupt;
 use crate::run::lifecycle::Run;
+use crate::run::measured_memory;
 use crate::session::gate_session::GateSession;
 use crate::session::statements::prepared::PreparedStatement;
 use crate::session::statements::start::Invocation;
@@ -35,6 +36,7 @@ use querygate_driver_api::write::Violation;
 use querygate_query_api::column::Column;
 use querygate_query_api::outcome::{CommandTag, Outcome, Rows};
 use querygate_query_api::service::Door;
+use querygate_resources::measured::StatementWork;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use std::sync::Arc;
 
@@ -336,7 +338,8 @@ impl GateSession {
         let block = self.block_of_change()?.ok_or_else(|| Error::internal("a change was in no transaction"))?;
         let records = self.hook_records(&block)?;
         let (logged, changed, asked) = (log.clone(), Arc::clone(&block), records.clone());
-        let task = self.gate.runtime().spawn(async move {
+        let measured = measured_memory::ledger(&pool, &context.cancel);
+        let change = async move {
             let _held = permit;
             let ended = carry_out(targeted, rows, &block, (&log, records.as_ref()), context).await?;
             // What formulas and expressions of RETURNING make is known when it is made.
@@ -345,8 +348,9 @@ impl GateSession {
                 account.try_grow(bytes).map_err(|error| translate(&error, Stage::Execute))?;
             }
             Ok(ended)
-        });
-        let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?;
+        };
+        let task = self.gate.runtime().spawn(StatementWork::ending_itself(&measured, change));
+        let ended = task.await.map_err(|join| Error::internal(format!("a change did not finish: {join}")))?.flatten();
         run.measure_writes(&changed).await;
         let is_by_hooks = asked.is_some_and(|records| records.0.has_changed());
         if is_by_hooks || matches!(&ended, Ok(Ended::Done { count, .. }) if *count > 0) {
