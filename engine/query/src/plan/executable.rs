@@ -26,6 +26,7 @@ use querygate_catalog::federation::WholeFragment;
 use querygate_catalog::remote::FragmentCall;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
+use querygate_resources::MeteredExec;
 use querygate_rules::Receipt;
 use querygate_types::{Error, ErrorCode, PgType, Result};
 use querygate_workers::gate::Choice;
@@ -286,8 +287,9 @@ pub(super) fn loops_over_equals(plan: &Arc<dyn ExecutionPlan>) -> bool {
     // A walk that only reads cannot fail.
     let _walked = plan.apply(|node| {
         let filter = node.downcast_ref::<NestedLoopJoinExec>().and_then(NestedLoopJoinExec::filter);
-        found |= filter
-            .is_some_and(|filter| split_conjunction(filter.expression()).into_iter().any(|part| is_key(filter, part)));
+        found |= filter.is_some_and(|filter| {
+            split_conjunction(MeteredExec::condition(filter)).into_iter().any(|part| is_key(filter, part))
+        });
         Ok(TreeNodeRecursion::Continue)
     });
     found

@@ -5,19 +5,22 @@
 use crate::bind::statement::Bound;
 use crate::dialect::subqueries::apply::ApplyExec;
 use crate::rules::share_equal_inputs::SharedExec;
+use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use querygate_catalog::leaf::{CountedRun, GovernedExec};
 use querygate_catalog::live::LiveExec;
 use querygate_catalog::{GatheringExec, VisibleObject};
 use querygate_operators::NullAwareAntiJoinExec;
 use querygate_resources::MeteredExec;
+use querygate_resources::measured::MeasuredExec;
 use querygate_workers::gate::{PartReads, is_stage};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +42,8 @@ pub(crate) struct Observed {
 pub(crate) struct Figures {
     pub(crate) rows: u64,
     pub(crate) milliseconds: Option<f64>,
+    /// The most bytes that it held.
+    pub(crate) memory: Option<u64>,
 }
 
 /// What a reader may hear of a run.
@@ -72,10 +77,13 @@ impl Observed {
         CountedRun { restricted: self.restricted }
     }
 
-    /// A plan is about to run. Once it has, conditions that came of its rows are part of its text.
-    pub(crate) fn starts(&self, plan: &Arc<dyn ExecutionPlan>) {
+    /// A plan is about to run. Once it has, conditions that came of its rows are part of its text. Gives the plan that is to run: each node
+    /// is measured.
+    pub(crate) fn starts(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let text = DisplayableExecutionPlan::new(plan.as_ref()).indent(false).to_string();
-        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some((text, Arc::clone(plan)));
+        let plan = measured(plan, true)?;
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some((text, Arc::clone(&plan)));
+        Ok(plan)
     }
 
     /// What is said of the run, which has ended. `rows`: of its answer, read to its end.
@@ -83,7 +91,7 @@ impl Observed {
         let ran = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((text, plan)) = ran else {
             let is_told = for_operator || !self.restricted;
-            let whole = Figures { rows, milliseconds: is_told.then(|| milliseconds(elapsed)) };
+            let whole = Figures { rows, milliseconds: is_told.then(|| milliseconds(elapsed)), memory: None };
             return Told { text: None, nodes: vec![Some(whole)], withholds: false };
         };
         let restricted = self.restricted;
@@ -92,6 +100,23 @@ impl Observed {
         walk.node(&plan, Above { answers: true, narrows: false, elsewhere: false });
         Told { text: Some(text), nodes: walk.nodes, withholds: walk.withholds }
     }
+}
+
+/// A plan with each of its nodes measured. `itself`: whether its own root is. What is divided over workers, shared by several places, or run
+/// for each row is measured as a whole, and what deals rows out with what gathers them.
+fn measured(plan: Arc<dyn ExecutionPlan>, itself: bool) -> Result<Arc<dyn ExecutionPlan>> {
+    let any: &dyn Any = plan.as_ref();
+    let is_whole = runs_elsewhere(&plan) || any.is::<ApplyExec>() || any.is::<GovernedExec>();
+    let gathers = any.is::<GatheringExec>();
+    let plan = if is_whole || plan.children().is_empty() {
+        plan
+    } else {
+        let apart = |input: &Arc<dyn ExecutionPlan>| !(gathers && (input.as_ref() as &dyn Any).is::<RepartitionExec>());
+        let inputs = plan.children().into_iter().map(|input| measured(Arc::clone(input), apart(input)));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        plan.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))?
+    };
+    Ok(if itself { MeasuredExec::of(plan) } else { plan })
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -131,6 +156,11 @@ struct Below {
 
 impl Walk {
     fn node(&mut self, plan: &Arc<dyn ExecutionPlan>, above: Above) -> Below {
+        let measured = (plan.as_ref() as &dyn Any).downcast_ref::<MeasuredExec>();
+        let (plan, most) = match measured {
+            Some(measured) => (measured.node(), Some(measured.most())),
+            None => (plan, None),
+        };
         let place = self.nodes.len();
         self.nodes.push(None);
         let inside = Above {
@@ -144,6 +174,9 @@ impl Walk {
             below = Below { surely: below.surely && child.surely, open: below.open && child.open };
         }
         let figures = self.figures(plan, above, below);
+        // How much is held tells of hidden rows, too.
+        let most = most.filter(|_| self.for_operator || below.open);
+        let figures = figures.map(|figures| Figures { memory: most, ..figures });
         if let Some(told) = self.nodes.get_mut(place) {
             *told = figures;
         }
@@ -176,7 +209,8 @@ impl Walk {
         }
         let nanos = metrics.as_ref().and_then(MetricsSet::elapsed_compute);
         let nanos = nanos.filter(|_| self.for_operator || below.open);
-        Some(Figures { rows, milliseconds: nanos.map(|nanos| milliseconds(Duration::from_nanos(nanos as u64))) })
+        let time = nanos.map(|nanos| milliseconds(Duration::from_nanos(nanos as u64)));
+        Some(Figures { rows, milliseconds: time, memory: None })
     }
 }
 

@@ -24,7 +24,7 @@ pub fn release(batch: &RecordBatch) {
 }
 
 /// Bytes of the buffers that nothing else points into. Those that views point into may be other views', too, and are left out.
-fn own_buffers(batch: &RecordBatch) -> i64 {
+pub(super) fn own_buffers(batch: &RecordBatch) -> i64 {
     if batch.get_array_memory_size() < SMALL {
         return 0;
     }

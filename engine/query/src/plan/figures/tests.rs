@@ -15,8 +15,7 @@ fn ran(reader: &Reader, sql: &str, for_operator: bool) -> (Vec<(String, Option<F
 
 fn observed(reader: &Reader, sql: &str) -> (Observed, Arc<dyn ExecutionPlan>, Reader) {
     let observed = Observed::of(&reader.bind(sql).unwrap());
-    let plan = reader.planned_once(sql).unwrap();
-    observed.starts(&plan);
+    let plan = observed.starts(reader.planned_once(sql).unwrap()).unwrap();
     let state = with_config(&reader.state, |config| config.set_extension(Arc::new(observed.counted())));
     (observed, plan, Reader { workspace: Arc::clone(&reader.workspace), state: Arc::new(state) })
 }
@@ -100,10 +99,10 @@ fn a_whole_statement_gives_its_answer() {
         let observed = Observed::of(&reader.bind("SELECT id FROM accounts").unwrap());
         let told = observed.told(3, Duration::from_millis(7), false);
         assert!(told.text.is_none() && !told.withholds);
-        let expected = Figures { rows: 3, milliseconds: is_timed.then_some(7.0) };
+        let expected = Figures { rows: 3, milliseconds: is_timed.then_some(7.0), memory: None };
         assert_eq!(told.nodes, [Some(expected)]);
         let told = observed.told(3, Duration::from_millis(7), true);
-        assert_eq!(told.nodes, [Some(Figures { rows: 3, milliseconds: Some(7.0) })]);
+        assert_eq!(told.nodes, [Some(Figures { rows: 3, milliseconds: Some(7.0), memory: None })]);
     }
 }
 

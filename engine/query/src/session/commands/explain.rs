@@ -153,7 +153,7 @@ async fn analyzed(
     let is_lined = told.nodes.len() == shown.physical.lines().count();
     let mut figures = if is_lined { told.nodes } else { Vec::new() };
     for figures in figures.iter_mut().flatten().filter(|_| !style.timing) {
-        figures.milliseconds = None;
+        (figures.milliseconds, figures.memory) = (None, None);
     }
     shown.notes.extend(observed.reads().lines(full));
     shown.notes.extend(told.withholds.then(|| WITHHELD.to_owned()));
@@ -163,9 +163,11 @@ async fn analyzed(
 /// A line of a plan with what its node did, as PostgreSQL puts it. A node runs once, in however many streams.
 fn with_figures(line: &str, at: usize, figures: &[Option<Figures>]) -> String {
     let time = |milliseconds: f64| format!(" time={milliseconds:.3} ms");
+    let held = |bytes: u64| format!(" memory={} kB", bytes.div_ceil(1024));
     match figures.get(at).copied().flatten() {
-        Some(Figures { rows, milliseconds }) => {
-            format!("{line} (actual rows={rows} loops=1{})", milliseconds.map(time).unwrap_or_default())
+        Some(Figures { rows, milliseconds, memory }) => {
+            let (time, memory) = (milliseconds.map(time), memory.map(held));
+            format!("{line} (actual rows={rows} loops=1{}{})", time.unwrap_or_default(), memory.unwrap_or_default())
         }
         None => line.to_owned(),
     }
@@ -243,10 +245,11 @@ fn nodes(mut lines: &[Line]) -> Vec<Value> {
         let mut node = json!({ "Node Type": name.trim_end_matches(':') });
         if let Some(node) = node.as_object_mut() {
             node.extend((!details.is_empty()).then(|| ("Details".to_owned(), details.into())));
-            if let Some(Figures { rows, milliseconds }) = figures {
+            if let Some(Figures { rows, milliseconds, memory }) = figures {
                 node.insert("Actual Rows".to_owned(), (*rows).into());
                 node.insert("Actual Loops".to_owned(), 1_u64.into());
                 node.extend(milliseconds.map(|time| ("Actual Total Time".to_owned(), rounded(time))));
+                node.extend(memory.map(|bytes| ("Peak Memory Usage".to_owned(), bytes.div_ceil(1024).into())));
             }
             node.extend((!inside.is_empty()).then(|| ("Plans".to_owned(), nodes(inside).into())));
         }
@@ -270,14 +273,17 @@ mod tests {
 
     #[test]
     fn nodes_and_lines_tell_what_they_did() {
-        let timed = Figures { rows: 7, milliseconds: Some(1.234_56) };
-        let figures = [Some(timed), None, Some(Figures { rows: 2, milliseconds: None })];
+        let timed = Figures { rows: 7, milliseconds: Some(1.234_56), memory: Some(2_049) };
+        let figures = [Some(timed), None, Some(Figures { rows: 2, milliseconds: None, memory: None })];
         let lines: Vec<String> =
             ["A: x", "  B", "  C"].iter().enumerate().map(|(at, line)| with_figures(line, at, &figures)).collect();
-        assert_eq!(lines, ["A: x (actual rows=7 loops=1 time=1.235 ms)", "  B", "  C (actual rows=2 loops=1)"]);
+        assert_eq!(
+            lines,
+            ["A: x (actual rows=7 loops=1 time=1.235 ms memory=3 kB)", "  B", "  C (actual rows=2 loops=1)"]
+        );
         assert_eq!(with_figures("A", 0, &[]), "A");
         let expected = json!([{"Node Type": "A", "Details": "x", "Actual Rows": 7, "Actual Loops": 1,
-            "Actual Total Time": 1.235, "Plans": [{"Node Type": "B"}, {"Node Type": "C", "Actual Rows": 2, "Actual Loops": 1}]}]);
+            "Actual Total Time": 1.235, "Peak Memory Usage": 3, "Plans": [{"Node Type": "B"}, {"Node Type": "C", "Actual Rows": 2, "Actual Loops": 1}]}]);
         assert_eq!(Value::from(nodes_of("A: x\n  B\n  C\n", &figures)), expected);
     }
 }

@@ -168,6 +168,24 @@ fn cursors_are_read_piece_by_piece() {
     assert_eq!((owner.code("FETCH c"), owner.code("CLOSE h")), ("34000".to_owned(), "34000".to_owned()));
 }
 
+/// What a session holds is seen by itself and by operators, and ends with the session, which an operator may end.
+#[test]
+fn what_is_held_is_seen_and_ended_by_operators() {
+    let yard = Yard::new();
+    let (owner, clerk) = (yard.owner(), yard.clerk());
+    clerk.run("BEGIN");
+    clerk.run("DECLARE c CURSOR FOR SELECT id FROM jobs");
+    clerk.run("SELECT pg_advisory_xact_lock(7)");
+    clerk.run("CREATE TEMPORARY TABLE t (n int)");
+    let kinds = "SELECT kind, name, state FROM querygate.held WHERE bytes IS NULL ORDER BY 1, 2";
+    let held = clerk.run(kinds);
+    for line in ["advisory lock", "cursor", "temporary relation", "transaction"] {
+        assert!(held.contains(line), "{held}");
+    }
+    assert!(!owner.run(kinds).contains("cursor"), "another user's");
+    assert_eq!(owner.code("CALL querygate.end_session(1)"), "42501");
+}
+
 /// PostgreSQL, EXPLAIN: ANALYZE tells rows, loops and, unless TIMING is off, times of each node. Whom a policy binds hears no time.
 #[test]
 fn explain_analyze_tells_rows_and_times() {

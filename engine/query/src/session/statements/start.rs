@@ -274,9 +274,10 @@ impl GateSession {
             Some(part) => crate::plan::parts::part_of(executable.physical(), part, of.bound)?,
             None => Arc::clone(executable.physical()),
         };
-        if let Some(observed) = of.observed {
-            observed.starts(&physical);
-        }
+        let physical = match of.observed {
+            Some(observed) => observed.starts(physical).map_err(|error| translate(&error, errors::Stage::Optimize))?,
+            None => physical,
+        };
         let chosen = executable.chosen().filter(|chosen| !chosen.is_default());
         // Dropping the stream cancels its token, which must not be the statement's.
         let own = chosen.map_or_else(|| interrupt.clone(), |_| interrupt.child());
