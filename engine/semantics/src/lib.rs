@@ -55,7 +55,7 @@ pub mod numerics {
 /// The functions that a statement may call, and what they do that their operator is to charge or to interrupt.
 pub mod metering {
     pub use crate::analyze::metering::grows;
-    pub use crate::bounds::{FunctionKind, names};
+    pub use crate::bounds::{FunctionKind, names, once_of_constants};
     pub use crate::functions::lasts;
 }
 

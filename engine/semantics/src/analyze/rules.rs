@@ -2,7 +2,7 @@
 //! rows.
 
 use super::{computed_items, filtered, joined_texts, stepwise};
-use crate::aggregates::{extremes, sum};
+use crate::aggregates::{extremes, idle_order, sum};
 use crate::bounds::bounded_call;
 use crate::casts::conversions;
 use crate::fault::{external, unsupported};
@@ -14,7 +14,7 @@ use crate::times::interval_length;
 use crate::times::zone::Zone;
 use crate::typing::set_operations::unions::{self, Casts};
 use crate::typing::{binding, comparable, enum_order, literals, order_keys, set_operations};
-use crate::windows::{distances, framed, peers};
+use crate::windows::{arguments, distances, framed, peers};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -62,7 +62,7 @@ impl AnalyzerRule for Checked {
         let plan = plan.transform_up_with_subqueries(set_operations::rewrite)?.data;
         let zone = crate::zone_of(config);
         let pass = Pass { order: Order::ParentsFirst, compute: LogicalPlan::recompute_schema, outdated: false };
-        each_node(plan, &pass, &|expr, schema| checked(expr, schema, zone), &|node| Ok(Transformed::no(node)))
+        each_node(plan, &pass, &|expr, schema| checked(expr, schema, zone), &arguments::below)
     }
 }
 
@@ -179,6 +179,7 @@ fn ordered(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 fn coerced(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     comparable::rewrite(expr, schema)?.transform_data(|expr| match expr {
         Expr::WindowFunction(mut window) => {
+            arguments::present(&window)?;
             let read = distances::read(&mut window, schema)?;
             let grouped = peers::grouped(window, schema)?;
             Ok(Transformed::new_transformed(grouped.data, read || grouped.transformed))
@@ -229,9 +230,9 @@ fn checked(expr: Expr, schema: &DFSchema, zone: Zone) -> Result<Transformed<Expr
             }
         }
         Expr::AggregateFunction(mut call) => {
-            let guarded = filtered::in_aggregate(&mut call, schema)?;
+            let changed = filtered::in_aggregate(&mut call, schema)? | idle_order::left_out(&mut call)?;
             let own = aggregate(call, schema)?;
-            Transformed::new_transformed(own.data, own.transformed || guarded)
+            Transformed::new_transformed(own.data, own.transformed || changed)
         }
         Expr::Case(case) => zeros::in_case(case, schema)?,
         Expr::WindowFunction(mut window) => {

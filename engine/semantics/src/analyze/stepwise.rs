@@ -80,7 +80,9 @@ pub(crate) fn operator(binary: BinaryExpr) -> std::result::Result<Expr, BinaryEx
             | Operator::NotLikeMatch
             | Operator::NotILikeMatch
     );
-    let own = expression(binary.op).is_some() && literal(&binary.right).is_some_and(is_misread);
+    // A long one is read nowhere before its length is.
+    let text = literal(&binary.right).filter(|text| is_short(text));
+    let own = expression(binary.op).is_some() && text.is_some_and(is_misread);
     if !matches || is_constant(&binary.right) && !own {
         return Err(binary);
     }

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, expr::ScalarFunction,
 };
 use querygate_resources::bytes::own_bytes;
+use querygate_resources::measured::{calls, has_room_for};
 use querygate_resources::{aside, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::any::Any;
@@ -56,6 +57,7 @@ fn needed(function: &ScalarUDF) -> Option<Cost> {
     let cost = cost(function.name())?;
     let by_itself = match (cost.work, cost.memory) {
         (Work::Asks, _) | (_, Memory::Charges) => true,
+        (Work::Bytes, Memory::Given) => false,
         (Work::Rows | Work::Bytes, memory) => !memory.grows(),
         (Work::Product | Work::Position | Work::Set, _) => false,
     };
@@ -102,7 +104,7 @@ impl Bounded {
     fn makes(&self, args: &[ColumnarValue], rows: usize) -> usize {
         let given = args.iter().map(|arg| bytes_of(arg, rows)).fold(0, usize::saturating_add);
         match self.cost.memory {
-            Memory::Fixed | Memory::Given | Memory::Charges => 0,
+            Memory::Fixed | Memory::Passed | Memory::Given | Memory::Charges => 0,
             Memory::Times(times) => given.saturating_mul(times),
             Memory::Separated => {
                 let separator = args.first().map_or(0, |first| bytes_of(first, rows));
@@ -116,6 +118,9 @@ impl Bounded {
     fn called(&self, args: ScalarFunctionArgs, rows: usize) -> Result<ColumnarValue> {
         let given = args.args.iter().map(|arg| bytes_of(arg, rows)).fold(0, usize::saturating_add);
         proceed()?;
+        if self.cost.memory != Memory::Fixed {
+            has_room_for(args.args.iter().map(|arg| bytes_of(arg, 1)).fold(0, usize::saturating_add))?;
+        }
         aside(given, || self.inner.invoke_with_args(args))
     }
 
@@ -230,6 +235,7 @@ impl ScalarUDFImpl for Bounded {
         if let Some(nothing) = of_no_rows(&args) {
             return Ok(nothing);
         }
+        calls(self.cost.name);
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         charge(self.makes(&args.args, rows))?;

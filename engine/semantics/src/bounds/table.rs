@@ -56,6 +56,8 @@ pub(crate) enum Work {
 pub(crate) enum Memory {
     /// With its rows.
     Fixed,
+    /// It gives on what it is given.
+    Passed,
     /// It makes no more than it is given.
     Given,
     /// A multiple of what it is given.
@@ -72,7 +74,7 @@ impl Memory {
     /// Whether the bytes that a call makes are charged.
     pub(crate) const fn grows(self) -> bool {
         match self {
-            Self::Fixed | Self::Given => false,
+            Self::Fixed | Self::Passed | Self::Given => false,
             Self::Times(_) | Self::Separated | Self::Replaced | Self::Charges => true,
         }
     }
@@ -80,6 +82,7 @@ impl Memory {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Cost {
+    pub(crate) name: &'static str,
     pub(crate) work: Work,
     pub(crate) memory: Memory,
 }
@@ -99,6 +102,7 @@ fn work(word: &str) -> Option<Work> {
 fn memory_of(word: &str) -> Option<Memory> {
     Some(match word {
         "fixed" => Memory::Fixed,
+        "passed" => Memory::Passed,
         "given" => Memory::Given,
         "separated" => Memory::Separated,
         "replaced" => Memory::Replaced,
@@ -111,7 +115,7 @@ fn memory_of(word: &str) -> Option<Memory> {
 fn read(line: &'static str) -> Option<(&'static str, &'static str, Cost)> {
     let mut cells = line.split('\t');
     let (kind, name) = (cells.next()?, cells.next()?);
-    let cost = Cost { work: work(cells.next()?)?, memory: memory_of(cells.next()?)? };
+    let cost = Cost { name, work: work(cells.next()?)?, memory: memory_of(cells.next()?)? };
     cells.next().is_none().then_some((kind, name, cost))
 }
 

@@ -282,14 +282,24 @@ fn refuse_other_kinds(values: &ArrayRef, to: &Field) -> Result<()> {
     Ok(())
 }
 
+/// Rows between two questions whether the statement is over.
+const ROWS_UNASKED: usize = 16;
+/// Bytes of texts between two: long numbers take long to be written.
+const BYTES_UNASKED: usize = 64 << 10;
+
 fn written(values: &ArrayRef, from: &Field, to: &DataType, zone: Zone) -> Result<ArrayRef> {
     let mut texts = StringBuilder::with_capacity(values.len(), values.len() * 16);
     // Of what a text is made may be much shorter: a number of ten bytes has 131,072 digits.
-    let mut made = ResultBytes::default();
+    let (mut made, mut unasked) = (ResultBytes::default(), 0);
     for row in 0..values.len() {
+        if row % ROWS_UNASKED == 0 || unasked > BYTES_UNASKED {
+            proceed()?;
+            unasked = 0;
+        }
         let text = text_of(values.as_ref(), row, from, zone)?;
         if let Some(text) = &text {
             made.add(text.len())?;
+            unasked += text.len();
         }
         texts.append_option(match (from.data_type(), text.as_deref()) {
             // A cast spells truth out, unlike the type's output.

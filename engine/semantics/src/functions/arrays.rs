@@ -87,6 +87,8 @@ pub(super) const DEFS: &[Def] = &[
             let (items, same) = matching(r)?;
             let (new, at) = r.array(2);
             let new = arrow::compute::cast(&new.slice(at, 1), items.data_type())?;
+            let places = same.iter().filter(|same| **same).count();
+            charge(own_bytes(&new).saturating_mul(places).saturating_add(own_bytes(&items)))?;
             let picks = same.iter().enumerate().map(|(at, s)| if *s { (1, 0) } else { (0, at) }).collect::<Vec<_>>();
             let all = arrow::compute::interleave(&[items.as_ref(), new.as_ref()], &picks)?;
             one_list(&all)

@@ -2,7 +2,7 @@
 
 use crate::bounds::of_no_rows;
 use crate::fault::external;
-use arrow::array::{ArrayRef, AsArray, StringArray};
+use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::expr::Like;
@@ -54,14 +54,15 @@ impl ScalarUDFImpl for Escape {
             return exec_err!("a pattern and an escape are needed");
         };
         let Some(escape) = escape.chars().next() else { return exec_err!("an escape is needed") };
-        let patterns = pattern.to_array(args.number_rows)?;
-        let patterns = patterns.as_string::<i32>();
-        let rewritten: StringArray = patterns
-            .iter()
-            .map(|pattern| pattern.map(|text| with_backslashes(text, escape)).transpose())
-            .collect::<Result<_>>()?;
-        let array: ArrayRef = Arc::new(rewritten);
-        Ok(ColumnarValue::Array(array))
+        let rows = if matches!(pattern, ColumnarValue::Scalar(_)) { 1 } else { args.number_rows };
+        let patterns = pattern.to_array(rows)?;
+        let rewritten = patterns.as_string::<i32>().iter();
+        let rewritten = rewritten.map(|pattern| pattern.map(|text| with_backslashes(text, escape)).transpose());
+        let rewritten = rewritten.collect::<Result<StringArray>>()?;
+        Ok(match pattern {
+            ColumnarValue::Scalar(_) => ColumnarValue::Scalar(ScalarValue::try_from_array(&rewritten, 0)?),
+            ColumnarValue::Array(_) => ColumnarValue::Array(Arc::new(rewritten)),
+        })
     }
 }
 

@@ -72,7 +72,7 @@ fn adds(params: &WindowFunctionParams, name: &str, schema: &DFSchema) -> Result<
 }
 
 /// Whether values of a type may be of any length.
-fn is_long(of: &DataType) -> bool {
+pub(super) fn is_long(of: &DataType) -> bool {
     of.primitive_width().is_none() && !matches!(of, DataType::Null | DataType::Boolean)
 }
 

@@ -1,5 +1,6 @@
 //! Window functions and frames that the engine lacks or computes otherwise than Postgres.
 
+pub(super) mod arguments;
 pub(super) mod distances;
 pub(super) mod exclusions;
 pub(super) mod framed;

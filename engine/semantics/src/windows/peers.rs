@@ -13,7 +13,12 @@ pub(crate) fn grouped(mut window: Box<WindowFunction>, schema: &DFSchema) -> Res
     let has_none = match window.params.order_by.first() {
         Some(by) => matches!(
             by.expr.get_type(schema)?,
-            DataType::Binary | DataType::FixedSizeBinary(_) | DataType::Time32(_) | DataType::Time64(_)
+            DataType::Binary
+                | DataType::FixedSizeBinary(_)
+                | DataType::Time32(_)
+                | DataType::Time64(_)
+                | DataType::Struct(_)
+                | DataType::List(_)
         ),
         None => false,
     };

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 };
 use querygate_query_api::column::pg_type_of;
 use querygate_resources::bytes::own_bytes;
+use querygate_resources::measured::{calls, has_room_for};
 use querygate_resources::{CHARGE_LEAST, Working, aside, charge, proceed};
 use querygate_types::{Error, ErrorCode};
 use std::hash::{Hash, Hasher};
@@ -138,6 +139,7 @@ impl ScalarUDFImpl for Builtin {
         if let Some(nothing) = of_no_rows(&args) {
             return Ok(nothing);
         }
+        calls(self.def.name);
         let types: Vec<DataType> = args.args.iter().map(ColumnarValue::data_type).collect();
         let (form, wanted) = self.chosen(&types)?;
         // A rule of the optimizer may compute what is not converted yet. Rows are read as the types that they are converted to.
@@ -163,6 +165,9 @@ impl ScalarUDFImpl for Builtin {
         let given = arrays.iter().map(|array| array.get_array_memory_size()).fold(0, usize::saturating_add);
         if given >= CHARGE_LEAST && arrays.len() > 1 {
             charge(arrays.iter().map(own_bytes).fold(0, usize::saturating_add))?;
+        }
+        if returns.primitive_width().is_none() {
+            has_room_for(given)?;
         }
         let Some(nulls) = nulls_of(&arrays, rows, self.def.strict) else {
             return Ok(if constant {
