@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// Bytes of constants that planning makes; what would need more is left to the run.
+/// Bytes of constants that planning makes at most; what would need more is left to the run.
 const PLANNED_BYTES_MAX: usize = 32 << 20;
+/// Of a statement's memory, the part that these constants may take: what is made of one is as large, and grows by doubling.
+const PLANNED_PART: usize = 8;
 /// Bytes that one call needs while a plan is made: a long literal of JSON is read.
 const PLANNING_WORK_MAX: usize = 64 << 20;
 /// Bytes that one call may make outside of a statement.
@@ -183,9 +185,9 @@ pub struct Metered<F> {
 }
 
 impl<F: Future> Metered<F> {
-    /// `given_up`: whether the caller has given up.
-    pub fn new(work: F, given_up: Arc<AtomicBool>) -> Self {
-        Self { work: Box::pin(work), left: PLANNED_BYTES_MAX, given_up }
+    /// `given_up`: whether the caller has given up. `memory`: bytes that the statement may have.
+    pub fn new(work: F, given_up: Arc<AtomicBool>, memory: usize) -> Self {
+        Self { work: Box::pin(work), left: PLANNED_BYTES_MAX.min(memory / PLANNED_PART), given_up }
     }
 }
 
@@ -258,11 +260,11 @@ mod tests {
             tokio::task::yield_now().await;
             (first.is_ok(), charge(PLANNED_BYTES_MAX / 2).is_ok(), charge(1).is_ok())
         };
-        let mut planning = Box::pin(Metered::new(halves, Arc::clone(&given_up)));
+        let mut planning = Box::pin(Metered::new(halves, Arc::clone(&given_up), usize::MAX));
         assert!(planning.as_mut().now_or_never().is_none());
         charge(CALL_BYTES_MAX).unwrap();
         assert_eq!(planning.now_or_never(), Some((true, true, false)));
         given_up.store(true, Ordering::Relaxed);
-        assert_eq!(Metered::new(async { charge(1).is_ok() }, given_up).now_or_never(), Some(false));
+        assert_eq!(Metered::new(async { charge(1).is_ok() }, given_up, usize::MAX).now_or_never(), Some(false));
     }
 }

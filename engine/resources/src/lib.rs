@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic"))]
 
 mod aside;
+mod asking_expr;
 pub mod bytes;
 mod charge;
 pub mod measured;

@@ -1,9 +1,11 @@
 //! Operators that charge the statement's memory for what expressions make of a batch, and let these ask whether the statement is
 //! over. Knows no expression.
 
+use crate::asking_expr::AskingExpr;
 use crate::bytes::own_bytes;
 use crate::charge::{Making, Meter, begin_batch, charge, enter, out_of_memory};
 use crate::measured::ask;
+use crate::memory::{Constants, Owner, out_of_memory as statement_is_full};
 use crate::pace::{Made, Pace};
 use crate::stop::{Stop, heed, proceed};
 use arrow::record_batch::RecordBatch;
@@ -13,22 +15,27 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{NestedLoopJoinExec, NestedLoopJoinExecBuilder};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::{Stream, StreamExt};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// A node around an operator whose expressions charge the statement's memory for what they make of a batch, or below it: there a
 /// next batch begins, and what is further down has a meter of its own or none. Expressions behind it can ask whether the statement
 /// is over.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct MeteredExec {
     input: Arc<dyn ExecutionPlan>,
     role: Role,
-    /// Bytes of the constants that the operator may write into each row.
-    constant: usize,
+    /// The constants that the operator may write into each row.
+    constants: Constants,
+    /// Whether rows were asked for.
+    given: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,47 +46,105 @@ enum Role {
     Cancellable,
     /// Charges what passes, for an operator above that keeps it and does not say so.
     Kept,
+    /// Gives its rows once.
+    Once,
+    /// A join without keys. `are_long`: whether values that it compares may be of any length.
+    Joins {
+        are_long: bool,
+    },
+}
+
+/// Pairs of rows that a join compares at once, where values may be long.
+const LONG_PAIRS: usize = 1_024;
+
+/// A context for operators that take fewer rows at once.
+fn with_few_rows(context: &TaskContext) -> Arc<TaskContext> {
+    let config = context.session_config();
+    let rows = config.batch_size().min(LONG_PAIRS);
+    Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        config.clone().with_batch_size(rows),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
 }
 
 impl MeteredExec {
+    const fn new(input: Arc<dyn ExecutionPlan>, role: Role, constants: Constants) -> Self {
+        Self { input, role, constants, given: AtomicBool::new(false) }
+    }
+
     /// Puts meters around an operator with one input, and below it. Others stay as they are: what they compute in one go is no
-    /// single batch. `constant`: bytes of constants that it may write into each row.
+    /// single batch. `constants`: those that it may write into each row.
     ///
     /// # Errors
     /// Internal only.
-    pub fn around(operator: Arc<dyn ExecutionPlan>, constant: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    pub fn around(operator: Arc<dyn ExecutionPlan>, constants: Constants) -> Result<Arc<dyn ExecutionPlan>> {
         let input = match operator.children().as_slice() {
             [input] => Arc::clone(input),
             _ => return Ok(operator),
         };
-        let below: Arc<dyn ExecutionPlan> = Arc::new(Self { input, role: Role::Below, constant });
+        let below: Arc<dyn ExecutionPlan> = Arc::new(Self::new(input, Role::Below, constants));
         let input =
             operator.replace_children(vec![below], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))?;
-        Ok(Arc::new(Self { input, role: Role::Around, constant }))
+        Ok(Arc::new(Self::new(input, Role::Around, constants)))
     }
 
     /// Puts a meter around an operator that makes results of many batches at a time.
     #[must_use]
     pub fn over(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input: operator, role: Role::Around, constant: 0 })
+        Arc::new(Self::new(operator, Role::Around, Constants::default()))
     }
 
     /// Lets an operator's expressions ask whether the statement is over.
     #[must_use]
     pub fn cancellable(operator: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input: operator, role: Role::Cancellable, constant: 0 })
+        Arc::new(Self::new(operator, Role::Cancellable, Constants::default()))
     }
 
-    /// Charges an operator's input until its result ends: for one that waits for all rows, and makes one batch of them.
+    /// Charges an operator's input until its result ends: for one that waits for all rows, and makes one batch of them. `constant`: bytes of
+    /// constants that it writes into each row.
     ///
     /// # Errors
     /// Internal only.
-    pub fn kept(operator: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    pub fn kept(operator: Arc<dyn ExecutionPlan>, constant: usize) -> Result<Arc<dyn ExecutionPlan>> {
         let inputs = operator.children().into_iter().map(|input| -> Arc<dyn ExecutionPlan> {
-            Arc::new(Self { input: Arc::clone(input), role: Role::Kept, constant: 0 })
+            Arc::new(Self::new(Arc::clone(input), Role::Kept, Constants { bytes: constant, is_open: false }))
         });
         let inputs = inputs.collect();
         operator.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
+    }
+
+    /// A join without keys, whose condition asks whether the statement is over. Its first input is read once only: where there is no room
+    /// for it the join reads it again, to put it on disk, and what shares its own inputs among its parts gives fewer rows then. Of long
+    /// values it takes few pairs at once.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub fn join(join: &NestedLoopJoinExec) -> Result<Arc<dyn ExecutionPlan>> {
+        let filter = join.filter().map(|filter| {
+            let asking = AskingExpr::around(filter.expression());
+            JoinFilter::new(asking, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
+        });
+        let left = Arc::new(Self::new(Arc::clone(join.left()), Role::Once, Constants::default()));
+        let are_long = filter.as_ref().is_some_and(|filter| {
+            filter.schema().fields().iter().any(|field| field.data_type().primitive_width().is_none())
+        });
+        let join = NestedLoopJoinExecBuilder::from(join).with_filter(filter).build()?;
+        let inputs: Vec<Arc<dyn ExecutionPlan>> = vec![left, Arc::clone(join.right())];
+        let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        let join = (Arc::new(join) as Arc<dyn ExecutionPlan>).replace_children(inputs, keep)?;
+        Ok(Arc::new(Self::new(join, Role::Joins { are_long }, Constants::default())))
+    }
+
+    /// A join's condition as it was before it asked.
+    #[must_use]
+    pub fn condition(filter: &JoinFilter) -> &Arc<dyn PhysicalExpr> {
+        AskingExpr::inner_of(filter.expression())
     }
 
     /// Whether it gives batches by what the operator above makes of each, and learns that when it is asked for the next one.
@@ -90,7 +155,7 @@ impl MeteredExec {
 
     fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, role: self.role, constant: self.constant })),
+            (Some(input), true) => Ok(Arc::new(Self::new(input, self.role, self.constants))),
             _ => internal_err!("a meter has one input"),
         }
     }
@@ -143,10 +208,23 @@ impl ExecutionPlan for MeteredExec {
         let stop = context.session_config().get_extension::<Stop>();
         let kept = match role {
             Role::Kept => Some(MemoryConsumer::new("rows that an operator keeps").register(&pool)),
-            Role::Around | Role::Below | Role::Cancellable => None,
+            Role::Around | Role::Below | Role::Cancellable | Role::Once | Role::Joins { .. } => None,
         };
-        let (batches, pace) = (self.input.execute(partition, context)?, Pace::new(self.constant));
-        Ok(Box::pin(MeteredStream { batches, role, pool, stop, kept, made: Made::default(), pace }))
+        if matches!(role, Role::Once) && self.given.swap(true, Ordering::Relaxed) {
+            return Err(DataFusionError::External(Box::new(statement_is_full(Owner::Statement.mark()))));
+        }
+        let context = if matches!(role, Role::Joins { are_long: true }) { with_few_rows(&context) } else { context };
+        let (batches, pace) = (self.input.execute(partition, context)?, Pace::new(self.constants));
+        Ok(Box::pin(MeteredStream {
+            batches,
+            role,
+            pool,
+            stop,
+            kept,
+            constant: self.constants.bytes,
+            made: Made::default(),
+            pace,
+        }))
     }
 
     fn supports_limit_pushdown(&self) -> bool {
@@ -163,6 +241,8 @@ struct MeteredStream {
     stop: Option<Arc<Stop>>,
     /// What the operator above keeps so far.
     kept: Option<MemoryReservation>,
+    /// Bytes of the constants in each row.
+    constant: usize,
     /// What the operator inside made of its last batch.
     made: Made,
     pace: Pace,
@@ -207,7 +287,8 @@ impl MeteredStream {
 
     /// The rows themselves, and once more in the one batch that is made of all.
     fn keep(&self, batch: &RecordBatch) -> Result<()> {
-        let bytes: usize = batch.columns().iter().map(own_bytes).sum();
+        let constants = batch.num_rows().saturating_mul(self.constant);
+        let bytes = batch.columns().iter().map(own_bytes).fold(constants, usize::saturating_add);
         self.kept.as_ref().map_or(Ok(()), |kept| {
             let charged = kept.try_grow(bytes.saturating_mul(2));
             charged.map_err(|error| DataFusionError::External(Box::new(out_of_memory().with_cause(error))))
@@ -223,7 +304,7 @@ impl Stream for MeteredStream {
         match self.role {
             Role::Around => self.poll_metered(cx),
             Role::Below => self.poll_piece(cx),
-            Role::Cancellable => self.batches.poll_next_unpin(cx),
+            Role::Cancellable | Role::Once | Role::Joins { .. } => self.batches.poll_next_unpin(cx),
             Role::Kept => {
                 let polled = ready!(self.batches.poll_next_unpin(cx));
                 Poll::Ready(match polled {

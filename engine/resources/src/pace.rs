@@ -2,6 +2,7 @@
 //! of megabytes of texts. Knows no operator.
 
 use crate::bytes::batch_bytes;
+use crate::memory::Constants;
 use arrow::record_batch::RecordBatch;
 use querygate_types::limits;
 
@@ -38,8 +39,9 @@ pub(crate) struct Pace {
 const FIRST_ROWS: usize = 64;
 
 impl Pace {
-    pub(crate) fn new(constant: usize) -> Self {
-        Self { rest: None, given: 0, most: rows_of(constant).min(FIRST_ROWS), constant }
+    pub(crate) fn new(constants: Constants) -> Self {
+        let first = if constants.is_open { 1 } else { FIRST_ROWS };
+        Self { rest: None, given: 0, most: rows_of(constants.bytes).min(first), constant: constants.bytes }
     }
 
     /// What is left of a batch, if any.
@@ -93,7 +95,7 @@ mod tests {
         for (constant, made, first, then) in
             [(0, 0, 64, 8_128), (0, 100, 64, 8_128), (0, 20_000, 64, 52), (0, 5 << 20, 64, 1), (20_000, 0, 52, 52)]
         {
-            let mut pace = Pace::new(constant);
+            let mut pace = Pace::new(Constants { bytes: constant, is_open: false });
             let (mut next, mut pieces) = (Some(batch.clone()), Vec::new());
             while let Some(rest) = next {
                 let piece = pace.cut(rest);

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use querygate_query_api::column::PG_TYPE_KEY;
+use querygate_semantics::metering::once_of_constants;
 use querygate_types::{Error, ErrorCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,21 +57,12 @@ fn numbered(item: &Arc<Field>) -> Fields {
     ])
 }
 
-impl ScalarUDFImpl for WithOrdinality {
-    fn name(&self) -> &'static str {
-        "with_ordinality"
-    }
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        let item = item_of(arguments.first().unwrap_or(&DataType::Null))?;
-        Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(numbered(&item)), true))))
-    }
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl WithOrdinality {
+    /// Lists with their positions.
+    fn columns(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let DataType::List(row) = args.return_field.data_type().clone() else { return exec_err!("a list is returned") };
         let DataType::Struct(fields) = row.data_type().clone() else { return exec_err!("a list of rows is returned") };
-        let Some(list) = as_list(&args)? else {
+        let Some(list) = as_list(args)? else {
             return Ok(ColumnarValue::Array(arrow::array::new_null_array(
                 args.return_field.data_type(),
                 args.number_rows,
@@ -98,6 +90,22 @@ impl ScalarUDFImpl for WithOrdinality {
     }
 }
 
+impl ScalarUDFImpl for WithOrdinality {
+    fn name(&self) -> &'static str {
+        "with_ordinality"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let item = item_of(arguments.first().unwrap_or(&DataType::Null))?;
+        Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(numbered(&item)), true))))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        once_of_constants(args, |args| self.columns(&args))
+    }
+}
+
 fn as_list(args: &ScalarFunctionArgs) -> Result<Option<ListArray>> {
     let Some(first) = args.args.first() else { return exec_err!("an array is needed") };
     let array = first.to_array(args.number_rows)?;
@@ -110,21 +118,13 @@ struct ArrayOrEmpty {
     signature: Signature,
 }
 
-impl ScalarUDFImpl for ArrayOrEmpty {
-    fn name(&self) -> &'static str {
-        "array_or_empty"
-    }
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(item_of(arguments.first().unwrap_or(&DataType::Null))?))
-    }
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl ArrayOrEmpty {
+    /// The lists of columns.
+    fn columns(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let DataType::List(item) = args.return_field.data_type().clone() else {
             return exec_err!("a list is returned");
         };
-        let Some(list) = as_list(&args)? else {
+        let Some(list) = as_list(args)? else {
             let empty = ListArray::try_new(
                 Arc::clone(&item),
                 OffsetBuffer::from_lengths(vec![0; args.number_rows]),
@@ -143,6 +143,21 @@ impl ScalarUDFImpl for ArrayOrEmpty {
             arrow::compute::concat(&references)?
         };
         Ok(ColumnarValue::Array(Arc::new(ListArray::try_new(item, offsets, values, None)?)))
+    }
+}
+
+impl ScalarUDFImpl for ArrayOrEmpty {
+    fn name(&self) -> &'static str {
+        "array_or_empty"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::List(item_of(arguments.first().unwrap_or(&DataType::Null))?))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        once_of_constants(args, |args| self.columns(&args))
     }
 }
 
@@ -207,20 +222,9 @@ struct OnlyRow {
     signature: Signature,
 }
 
-impl ScalarUDFImpl for OnlyRow {
-    fn name(&self) -> &'static str {
-        "only_row"
-    }
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.field.data_type().clone())
-    }
-    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(Arc::new(self.field.as_ref().clone().with_name(self.name()).with_nullable(true)))
-    }
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl OnlyRow {
+    /// The members of a column of lists.
+    fn columns(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let [lists] = arrays.as_slice() else { return exec_err!("one argument is needed") };
         let Some(lists) = lists.as_list_opt::<i32>() else {
@@ -244,30 +248,33 @@ impl ScalarUDFImpl for OnlyRow {
     }
 }
 
+impl ScalarUDFImpl for OnlyRow {
+    fn name(&self) -> &'static str {
+        "only_row"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.field.data_type().clone())
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(self.field.as_ref().clone().with_name(self.name()).with_nullable(true)))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        once_of_constants(args, |args| self.columns(&args))
+    }
+}
+
 /// Several lists as one list of rows, shorter ones filled up with NULLs: `unnest(a, b)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ZipArrays {
     signature: Signature,
 }
 
-impl ScalarUDFImpl for ZipArrays {
-    fn name(&self) -> &'static str {
-        "zip_arrays"
-    }
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        let mut fields = Vec::with_capacity(arguments.len());
-        for (data_type, number) in arguments.iter().zip(1..) {
-            let item = item_of(data_type)?;
-            fields.push(
-                Field::new(format!("c{number}"), item.data_type().clone(), true).with_metadata(item.metadata().clone()),
-            );
-        }
-        Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(Fields::from(fields)), true))))
-    }
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl ZipArrays {
+    /// Lists of rows of columns of lists.
+    fn columns(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let DataType::List(item) = args.return_field.data_type().clone() else {
             return exec_err!("a list is returned");
         };
@@ -316,10 +323,48 @@ impl ScalarUDFImpl for ZipArrays {
     }
 }
 
+impl ScalarUDFImpl for ZipArrays {
+    fn name(&self) -> &'static str {
+        "zip_arrays"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let mut fields = Vec::with_capacity(arguments.len());
+        for (data_type, number) in arguments.iter().zip(1..) {
+            let item = item_of(data_type)?;
+            fields.push(
+                Field::new(format!("c{number}"), item.data_type().clone(), true).with_metadata(item.metadata().clone()),
+            );
+        }
+        Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(Fields::from(fields)), true))))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        once_of_constants(args, |args| self.columns(&args))
+    }
+}
+
 /// PostgreSQL's `like_escape(pattern, escape)`: the pattern with backslash as its escape.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct LikeEscape {
     signature: Signature,
+}
+
+impl LikeEscape {
+    /// Patterns of columns.
+    fn columns(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let texts =
+            args.args.iter().map(|a| Ok(arrow::compute::cast(&a.to_array(args.number_rows)?, &DataType::Utf8)?));
+        let texts = texts.collect::<Result<Vec<_>>>()?;
+        let [patterns, escapes] = texts.as_slice() else { return exec_err!("two arguments are needed") };
+        let pairs = patterns.as_string::<i32>().iter().zip(escapes.as_string::<i32>());
+        let escaped = pairs.map(|(pattern, escape)| match (pattern, escape) {
+            (Some(pattern), Some(escape)) => with_backslashes(pattern, escape).map(Some).map_err(super::external),
+            _ => Ok(None),
+        });
+        Ok(ColumnarValue::Array(Arc::new(escaped.collect::<Result<StringArray>>()?)))
+    }
 }
 
 impl ScalarUDFImpl for LikeEscape {
@@ -333,16 +378,7 @@ impl ScalarUDFImpl for LikeEscape {
         Ok(DataType::Utf8)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let texts =
-            args.args.iter().map(|a| Ok(arrow::compute::cast(&a.to_array(args.number_rows)?, &DataType::Utf8)?));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
-        let [patterns, escapes] = texts.as_slice() else { return exec_err!("two arguments are needed") };
-        let pairs = patterns.as_string::<i32>().iter().zip(escapes.as_string::<i32>());
-        let escaped = pairs.map(|(pattern, escape)| match (pattern, escape) {
-            (Some(pattern), Some(escape)) => with_backslashes(pattern, escape).map(Some).map_err(super::external),
-            _ => Ok(None),
-        });
-        Ok(ColumnarValue::Array(Arc::new(escaped.collect::<Result<StringArray>>()?)))
+        once_of_constants(args, |args| self.columns(&args))
     }
 }
 

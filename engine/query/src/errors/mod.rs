@@ -66,7 +66,10 @@ fn translated(error: &DataFusionError, stage: Stage) -> Error {
         DataFusionError::SchemaError(inner, _) => schema_error(inner),
         DataFusionError::ResourcesExhausted(text) => out_of_memory(text),
         DataFusionError::Execution(text) => execution_error(text),
-        DataFusionError::ExecutionJoin(join) => Error::internal(join),
+        DataFusionError::ExecutionJoin(join) => {
+            let text = join.to_string();
+            panic_of_arrays(&text).unwrap_or_else(|| Error::internal(text))
+        }
         DataFusionError::Configuration(text) | DataFusionError::Internal(text) | DataFusionError::Substrait(text) => {
             internal_or_known(text)
         }
@@ -75,6 +78,13 @@ fn translated(error: &DataFusionError, stage: Stage) -> Error {
         DataFusionError::ObjectStore(inner) => source_error(inner),
         DataFusionError::Ffi(text) => Error::internal(text),
     }
+}
+
+/// The panic of an array that grew too large: arrays of texts and lists count their bytes and items in 32 bits, and panic beyond.
+/// `None`: another one.
+pub(crate) fn panic_of_arrays(text: &str) -> Option<Error> {
+    let message = "an array or a column of texts is larger than 2 GiB";
+    text.contains("offset overflow").then(|| Error::new(ErrorCode::ProgramLimitExceeded, message))
 }
 
 /// Translates an error of a part that a worker runs.

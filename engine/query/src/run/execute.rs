@@ -1,6 +1,6 @@
 //! Runs a verified plan: on the query runtime, inside a memory share, under a deadline and a cancel token.
 
-use crate::errors::{Stage, translate};
+use crate::errors::{Stage, panic_of_arrays, translate};
 use crate::run::admission::{Permit, Place};
 use crate::run::interrupt::Interrupt;
 use crate::run::measured_memory;
@@ -14,7 +14,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use querygate_query_api::outcome::BatchStream;
 use querygate_resources::Holder;
 use querygate_resources::measured::{Ledger, StatementWork, release};
-use querygate_types::{Error, ErrorCode, Result};
+use querygate_types::{Error, Result};
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -51,12 +51,13 @@ pub(crate) struct StatementMemory {
 const STATEMENT_BYTES: usize = 64 << 10;
 
 impl StatementMemory {
-    /// The memory of a statement that begins.
+    /// The memory of a statement that begins. `named`: its text without values.
     ///
     /// # Errors
     /// 53200: an account is full.
-    pub(crate) fn begin(account: &Arc<dyn MemoryPool>, interrupt: &Interrupt) -> Result<Self> {
+    pub(crate) fn begin(account: &Arc<dyn MemoryPool>, interrupt: &Interrupt, named: &Arc<str>) -> Result<Self> {
         let measured = measured_memory::ledger(account, interrupt.token());
+        measured.name(named);
         let estimated = MemoryConsumer::new("statement").register(account);
         estimated.try_grow(STATEMENT_BYTES).map_err(|error| translate(&error, Stage::Execute))?;
         Ok(Self { estimated, measured })
@@ -106,14 +107,10 @@ pub(crate) fn run_batches(
     Box::pin(Running { receiver, task, cancel, ended: false, in_hand: None })
 }
 
-/// What a panic means to a client. Arrays of texts and lists count their bytes and items in 32 bits, and panic beyond.
+/// What a panic means to a client.
 fn of_panic(payload: &(dyn Any + Send)) -> Error {
     let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
-    if text.is_some_and(|text| text.contains("offset overflow")) {
-        let message = "an array or a column of texts is larger than 2 GiB";
-        return Error::new(ErrorCode::ProgramLimitExceeded, message);
-    }
-    Error::internal("a query task panicked")
+    text.and_then(panic_of_arrays).unwrap_or_else(|| Error::internal("a query task panicked"))
 }
 
 /// What goes to the door. Only a spoken end is one: a task that died ends in silence.
@@ -232,6 +229,7 @@ impl Drop for Running {
 mod tests {
     use super::*;
     use arrow::buffer::OffsetBuffer;
+    use querygate_types::ErrorCode;
 
     #[test]
     fn arrays_beyond_their_bound_are_the_statements_fault() {

@@ -375,7 +375,7 @@ impl Run {
         let permit = self.permit.take().ok_or_else(|| Error::internal("a run has no turn"))?;
         let account = self.runs.statement_account();
         let holder = self.runs.holder(&account);
-        let memory = StatementMemory::begin(&account, &interrupt)?;
+        let memory = StatementMemory::begin(&account, &interrupt, &self.statement.template().text)?;
         let guard = Guard { interrupt, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
         Ok((guard, account, holder))
     }

@@ -53,9 +53,16 @@ impl Books for StatementBooks {
         let found = (self.process)(&self.account).map_or(0, |found| found + charged - self.before);
         let confirmed = needed.min(found.max(0));
         beyond.resize(unsigned(confirmed));
-        match self.account.downcast_ref::<Account>().and_then(Account::overdrawn) {
+        match self.account.downcast_ref::<Account>().and_then(|account| account.overdrawn_by(0)) {
             Some(full) if confirmed > charged => Err(out_of_memory(&full.to_string())),
             Some(_) | None => Ok(held - needed + confirmed),
+        }
+    }
+
+    fn has_room_for(&self, bytes: usize) -> Result<()> {
+        match self.account.downcast_ref::<Account>().and_then(|account| account.overdrawn_by(bytes)) {
+            Some(full) => Err(out_of_memory(&full.to_string())),
+            None => Ok(()),
         }
     }
 

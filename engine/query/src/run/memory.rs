@@ -28,14 +28,14 @@ impl Account {
         Arc::new(Self { owner, above, most, used: AtomicUsize::new(0) })
     }
 
-    /// The first account, from this one outwards, that more is charged to than it may be by a quarter: what is measured is charged after it was
-    /// taken.
-    pub(crate) fn overdrawn(&self) -> Option<DataFusionError> {
+    /// The first account, from this one outwards, that would be charged, with this number of bytes more, an eighth more than
+    /// it may be: what is measured is charged after it was taken.
+    pub(crate) fn overdrawn_by(&self, more: usize) -> Option<DataFusionError> {
         let used = self.used.load(Ordering::Relaxed);
-        if used > self.most.saturating_add((self.most / 4).max(TOLERATED_LEAST)) {
-            return Some(self.is_full(0, used));
+        if used.saturating_add(more) > self.most.saturating_add((self.most / 8).max(TOLERATED_LEAST)) {
+            return Some(self.is_full(more, used));
         }
-        self.above.downcast_ref::<Self>().and_then(Self::overdrawn)
+        self.above.downcast_ref::<Self>().and_then(|above| above.overdrawn_by(more))
     }
 
     /// The outermost account.

@@ -1,6 +1,8 @@
 //! What one statement holds, and which thread works for which statement now.
 
+use super::silence::{self, Before};
 use super::thread_bytes::net_bytes;
+use datafusion::error::DataFusionError;
 use querygate_types::{Error, Result};
 use std::cell::RefCell;
 use std::fmt;
@@ -16,6 +18,12 @@ pub trait Books: fmt::Debug + Send + Sync {
     /// 53200: it may not hold so much.
     fn settle(&self, held: i64) -> Result<i64>;
 
+    /// Whether it may hold this number of bytes more than it is charged for.
+    ///
+    /// # Errors
+    /// 53200: it may not.
+    fn has_room_for(&self, bytes: usize) -> Result<()>;
+
     /// The statement was refused memory: it is to end.
     fn end(&self);
 }
@@ -28,6 +36,8 @@ pub struct Ledger {
     most: AtomicI64,
     books: Box<dyn Books>,
     refused: OnceLock<Error>,
+    /// What names the statement in the log.
+    named: OnceLock<Arc<str>>,
 }
 
 /// A thread's work for a statement.
@@ -46,14 +56,25 @@ pub(super) enum WorkGuard {
     /// The thread worked for the same statement before.
     Within,
     /// What it worked for before.
-    After(Option<Work>),
+    After(Option<Work>, Before),
 }
 
 impl Ledger {
     /// A statement that holds nothing.
     #[must_use]
     pub fn new(books: Box<dyn Books>) -> Arc<Self> {
-        Arc::new(Self { held: AtomicI64::new(0), most: AtomicI64::new(0), books, refused: OnceLock::new() })
+        Arc::new(Self {
+            held: AtomicI64::new(0),
+            most: AtomicI64::new(0),
+            books,
+            refused: OnceLock::new(),
+            named: OnceLock::new(),
+        })
+    }
+
+    /// Names the statement for the log, by a text without its values.
+    pub fn name(&self, text: &Arc<str>) {
+        self.named.get_or_init(|| Arc::clone(text));
     }
 
     /// Bytes that it holds. After its end: what was counted wrongly.
@@ -122,13 +143,13 @@ pub(super) fn begin(ledger: &Arc<Ledger>) -> WorkGuard {
             }
             before.take_in();
         }
-        WorkGuard::After(work.replace(Work { ledger: Arc::clone(ledger), since: net_bytes() }))
+        WorkGuard::After(work.replace(Work { ledger: Arc::clone(ledger), since: net_bytes() }), silence::begin())
     })
 }
 
 impl Drop for WorkGuard {
     fn drop(&mut self) {
-        let Self::After(before) = self else { return };
+        let Self::After(before, did) = self else { return };
         let mut before = before.take();
         if let Some(before) = &mut before {
             before.since = net_bytes();
@@ -136,6 +157,7 @@ impl Drop for WorkGuard {
         let ended = WORK.replace(before);
         if let Some(mut ended) = ended {
             ended.take_in();
+            silence::end(*did, ended.ledger.named.get().map(AsRef::as_ref));
         }
     }
 }
@@ -153,10 +175,26 @@ pub fn ask() -> Result<()> {
     let ledger = WORK.with_borrow_mut(|work| {
         work.as_mut().map(|work| {
             work.take_in();
+            silence::heard(work.ledger.named.get().map(AsRef::as_ref));
             Arc::clone(&work.ledger)
         })
     });
     ledger.map_or(Ok(()), |ledger| ledger.settle())
+}
+
+/// Bytes of arguments of which a result is no small part of what a statement may hold.
+const LARGE: usize = 1 << 20;
+/// What a call makes of its arguments while it works: a result of their length, whose room is doubled when it is full.
+const ROOM_OF_RESULTS: usize = 2;
+
+/// Asks whether this thread's statement may hold what a call makes of arguments of this length, in one go and before it is measured.
+///
+/// # Errors
+/// 53200: it may not.
+pub fn has_room_for(arguments: usize) -> datafusion::common::Result<()> {
+    let ledger = if arguments < LARGE { None } else { current() };
+    let asked = ledger.map_or(Ok(()), |ledger| ledger.books.has_room_for(arguments.saturating_mul(ROOM_OF_RESULTS)));
+    asked.map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
 #[cfg(test)]
@@ -176,6 +214,10 @@ mod tests {
         fn settle(&self, held: i64) -> Result<i64> {
             let fits = held <= self.0;
             if fits { Ok(held) } else { Err(Error::new(ErrorCode::OutOfMemory, "too much")) }
+        }
+
+        fn has_room_for(&self, bytes: usize) -> Result<()> {
+            self.settle(i64::try_from(bytes).unwrap()).map(drop)
         }
 
         fn end(&self) {

@@ -6,10 +6,14 @@
 
 mod batch_buffers;
 mod ledger;
+mod node_memory;
 mod scope;
+mod silence;
 mod thread_bytes;
 
 pub use batch_buffers::{receive, release};
-pub use ledger::{Books, Ledger, ask};
+pub use ledger::{Books, Ledger, ask, has_room_for};
+pub use node_memory::MeasuredExec;
 pub use scope::{StatementWork, follow_spawned_tasks};
+pub use silence::calls;
 pub use thread_bytes::live_bytes;

@@ -18,6 +18,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use querygate_catalog::GatheringExec;
 use querygate_catalog::leaf::GovernedExec;
 use querygate_resources::MeteredExec;
+use querygate_resources::memory::Constants;
 use std::sync::Arc;
 
 /// A leaf with what is above it.
@@ -184,6 +185,6 @@ pub(super) fn over(links: &[Link], leaf: Arc<dyn ExecutionPlan>) -> Result<Arc<d
             }
             _ => replace_children_if_necessary(Arc::clone(&link.operator), vec![below])?,
         };
-        if link.metered { MeteredExec::around(operator, 0) } else { Ok(operator) }
+        if link.metered { MeteredExec::around(operator, Constants::default()) } else { Ok(operator) }
     })
 }

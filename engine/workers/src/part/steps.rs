@@ -15,6 +15,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_resources::MeteredExec;
+use querygate_resources::memory::Constants;
 use querygate_semantics::portable::Aggregate;
 use querygate_types::{Error, Result, limits};
 use serde::{Deserialize, Serialize};
@@ -149,7 +150,7 @@ impl Steps {
         let opening = self.tables.opening(base)?;
         self.steps.iter().try_fold(leaf, |below, Metered { step, metered }| {
             let operator = step.over(below, &opening, sides)?;
-            if *metered { MeteredExec::around(operator, 0).map_err(wrong) } else { Ok(operator) }
+            if *metered { MeteredExec::around(operator, Constants::default()).map_err(wrong) } else { Ok(operator) }
         })
     }
 }

@@ -86,7 +86,7 @@ mod tests {
             let rules = cancellable_physical(PhysicalOptimizer::new().rules).into_iter();
             (logical, rules.filter(|rule| rule.optimize(Arc::clone(&empty), &options).is_err()).count())
         };
-        Metered::new(asked, Arc::new(AtomicBool::new(given_up))).now_or_never().unwrap()
+        Metered::new(asked, Arc::new(AtomicBool::new(given_up)), usize::MAX).now_or_never().unwrap()
     }
 
     #[test]

@@ -6,15 +6,18 @@
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::expressions::Literal;
+use datafusion::physical_plan::joins::NestedLoopJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
 use querygate_catalog::GatheringExec;
 use querygate_resources::MeteredExec;
+use querygate_resources::memory::Constants;
 use querygate_semantics::metering::{grows, lasts};
 use querygate_semantics::windows::frames;
 use std::sync::Arc;
@@ -34,25 +37,34 @@ impl PhysicalOptimizerRule for MeterOperators {
                     let gathering = if whole { GatheringExec::prevented(node)? } else { GatheringExec::charged(node)? };
                     return Ok(Transformed::yes(gathering));
                 }
+                if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+                    return MeteredExec::join(join).map(Transformed::yes);
+                }
                 let keeps = node.downcast_ref::<WindowAggExec>().is_some();
-                let node = if keeps { MeteredExec::kept(node)? } else { node };
+                let node = if keeps {
+                    let constant = constants_of(&node)?;
+                    MeteredExec::kept(node, constant)?
+                } else {
+                    node
+                };
                 if frames(&node) {
                     return Ok(Transformed::yes(MeteredExec::over(node)));
                 }
                 // Others compare constants, and do not write them into each row.
                 let writes =
                     node.downcast_ref::<ProjectionExec>().is_some() || node.downcast_ref::<AggregateExec>().is_some();
-                let (mut growing, mut lasting, mut constant) = (false, false, 0_usize);
+                let (mut growing, mut lasting, mut constants) = (false, false, Constants::default());
                 node.apply_expressions(&mut |expr| {
                     growing |= grows(expr);
                     lasting |= lasts(expr);
                     if writes {
-                        constant = constant.saturating_add(long_constants(expr)?);
+                        constants.bytes = constants.bytes.saturating_add(long_constants(expr)?);
+                        constants.is_open |= makes_constants(expr)?;
                     }
                     Ok(TreeNodeRecursion::Continue)
                 })?;
-                if (growing || constant > 0) && node.children().len() == 1 {
-                    MeteredExec::around(node, constant).map(Transformed::yes)
+                if (growing || constants.bytes > 0) && node.children().len() == 1 {
+                    MeteredExec::around(node, constants).map(Transformed::yes)
                 } else if lasting {
                     Ok(Transformed::yes(MeteredExec::cancellable(node)))
                 } else {
@@ -74,6 +86,26 @@ impl PhysicalOptimizerRule for MeterOperators {
 /// Whether an operator's rows hold values of any length.
 fn may_be_long(node: &Arc<dyn ExecutionPlan>) -> bool {
     node.schema().fields().iter().any(|field| field.data_type().primitive_width().is_none())
+}
+
+/// Bytes of the long constants of an operator's expressions.
+fn constants_of(node: &Arc<dyn ExecutionPlan>) -> Result<usize> {
+    let mut bytes = 0_usize;
+    node.apply_expressions(&mut |expr| {
+        bytes = bytes.saturating_add(long_constants(expr)?);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(bytes)
+}
+
+/// Whether a part of an expression that names no column makes much of little: a constant that no plan had the room for.
+fn makes_constants(expr: &Arc<dyn PhysicalExpr>) -> Result<bool> {
+    let mut makes = false;
+    expr.apply(|part| {
+        makes |= part.downcast_ref::<Literal>().is_none() && grows(part) && collect_columns(part).is_empty();
+        Ok(if makes { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(makes)
 }
 
 /// Constants up to this make no batch much larger than batches should be.

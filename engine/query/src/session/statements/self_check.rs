@@ -200,7 +200,7 @@ impl Check {
         let account = self.gate.resources().statement_account(&self.gate.account(&self.login));
         let interrupt = Interrupt::new(self.cancel.child_token(), Some(Instant::now() + CHECK_TIME));
         let guard = Guard {
-            memory: StatementMemory::begin(&account, &interrupt)?,
+            memory: StatementMemory::begin(&account, &interrupt, &Arc::from("a self-check"))?,
             interrupt,
             permit: Turn::new(permit),
             holder: None,
