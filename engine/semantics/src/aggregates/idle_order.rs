@@ -3,6 +3,7 @@
 
 use crate::fault::external;
 use datafusion::common::Result;
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
 use querygate_types::{Error, ErrorCode};
 
@@ -19,13 +20,22 @@ pub(crate) fn left_out(call: &mut AggregateFunction) -> Result<bool> {
     if params.order_by.is_empty() || call.func.supports_within_group_clause() {
         return Ok(false);
     }
-    if params.distinct && params.order_by.iter().any(|key| !params.args.contains(&key.expr)) {
-        let text = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
-        return Err(external(Error::new(ErrorCode::InvalidColumnReference, text)));
-    }
     if ORDERED.contains(&call.func.name()) {
         return Ok(false);
     }
+    let args: Vec<&Expr> = params.args.iter().map(written).collect();
+    if params.distinct && params.order_by.iter().any(|key| !args.contains(&written(&key.expr))) {
+        let text = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+        return Err(external(Error::new(ErrorCode::InvalidColumnReference, text)));
+    }
     params.order_by.clear();
     Ok(true)
+}
+
+/// An expression without the casts that bring it to the type that is wanted.
+fn written(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => written(&cast.expr),
+        other => other,
+    }
 }
