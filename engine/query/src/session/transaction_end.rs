@@ -137,26 +137,18 @@ impl GateSession {
         }
     }
 
-    /// A statement failed. The block of its transaction gives back at once what it holds at sources: all of it, or what came after the last
-    /// savepoint. Its client may take any time to end it.
+    /// A statement failed. Its transaction gives back at once what it holds, unless it may go back to a savepoint: its client may take any time
+    /// to end it.
     pub(in crate::session) fn fail(&self) {
-        let savepoint = {
+        let may_go_on = {
             let transaction = &mut self.inner().transaction;
-            if !transaction.fail() {
-                return;
-            }
-            transaction.savepoint_ids().last().copied()
+            !transaction.fail() || !transaction.savepoint_ids().is_empty()
         };
-        if let Some(id) = savepoint {
-            let Some(block) = self.runs.block().open() else { return };
-            self.gate.runtime().spawn(async move {
-                if let Err(error) = block.branches().await.rollback_to(id).await {
-                    tracing::info!(%error, "a failed transaction did not go back to its savepoint");
-                }
-            });
+        if may_go_on {
             return;
         }
         self.locks.end_transaction();
+        // Taken here, so that no later statement meets it; what follows in the session need not wait for its end.
         if let Some(OpenBlock { block, .. }) = self.runs.block().take() {
             let changes = self.runs.block().take_changes();
             self.gate.runtime().spawn(async move {
