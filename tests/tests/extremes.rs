@@ -145,6 +145,7 @@ const FOUND: &[&str] = &[
     "SELECT 'a' !~ repeat('ab', 1000000)",
     "SELECT count(*) FROM (SELECT repeat('y', 10000) AS x FROM generate_series(1, 1000) g) a \
      LEFT JOIN (SELECT repeat('y', 10000) AS x FROM generate_series(1, 1000) g) b ON a.x < b.x",
+    "SELECT count(x) FROM (SELECT avg(('1' || repeat('0', 100000))::numeric) AS x FROM generate_series(1, 1000000) g) q",
     "SELECT count(*) FROM events a, events b, events c WHERE a.id <> b.id AND b.id <> c.id",
     "SELECT count(x) FROM (SELECT (c)::text::\"char\" AS x FROM \
      (SELECT repeat('9', 130000)::numeric AS c, g FROM generate_series(1, 1000) g OFFSET 0) s) q",

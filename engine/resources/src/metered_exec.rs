@@ -251,6 +251,10 @@ struct MeteredStream {
 impl MeteredStream {
     /// Rows for the operator above, which begins a batch with them.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        // An operator that gives no row before it has read all asks nothing itself.
+        if let Err(over) = proceed() {
+            return Poll::Ready(Some(Err(over)));
+        }
         if let Some(made) = begin_batch() {
             self.pace.learn(made);
         }

@@ -16,6 +16,7 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
 use querygate_catalog::GatheringExec;
+use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_resources::MeteredExec;
 use querygate_resources::memory::Constants;
 use querygate_semantics::metering::{grows, lasts};
@@ -53,7 +54,7 @@ impl PhysicalOptimizerRule for MeterOperators {
                 // Others compare constants, and do not write them into each row.
                 let writes =
                     node.downcast_ref::<ProjectionExec>().is_some() || node.downcast_ref::<AggregateExec>().is_some();
-                let (mut growing, mut lasting, mut constants) = (false, false, Constants::default());
+                let (mut growing, mut lasting, mut constants) = (false, adds_wide(&node), Constants::default());
                 node.apply_expressions(&mut |expr| {
                     growing |= grows(expr);
                     lasting |= lasts(expr);
@@ -96,6 +97,13 @@ fn constants_of(node: &Arc<dyn ExecutionPlan>) -> Result<usize> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(bytes)
+}
+
+/// Whether an operator adds up numbers of any width, of which each addition may take long.
+fn adds_wide(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let aggregate = node.downcast_ref::<AggregateExec>();
+    aggregate
+        .is_some_and(|aggregate| aggregate.aggr_expr().iter().any(|call| *call.field().data_type() == WIDE_NUMERIC))
 }
 
 /// Whether a part of an expression that names no column makes much of little: a constant that no plan had the room for.
