@@ -367,7 +367,7 @@ pub trait Session: Send + Sync {
     /// The state for ReadyForQuery, after what ran last.
     fn transaction_status(&self) -> TransactionStatus;
 
-    /// Whether an operator ended it: its door lets it go.
+    /// Whether an operator ended it: a door with connections or sessions of its own lets it go.
     fn is_ended(&self) -> bool {
         false
     }

@@ -1,7 +1,7 @@
 //! `querygate.held` and `querygate.end_session`: what sessions hold, and how an operator ends one.
 
 use crate::run::directory::SessionDirectory;
-use crate::run::held::Held;
+use crate::run::held::HeldResource;
 use async_trait::async_trait;
 use querygate_telemetry_api::system::{Cell, CellKind, SystemExtension, SystemProcedure, SystemRelation};
 use querygate_types::principal::Principal;
@@ -40,7 +40,7 @@ impl SystemExtension for HeldExtension {
         let of = (!reader.operator).then_some(reader.login.as_str());
         // Sources are named to operators only.
         let sessions = self.0.held(of, reader.operator);
-        let row = |session: u64, login: &str, door: &str, held: Held| {
+        let row = |session: u64, login: &str, door: &str, held: HeldResource| {
             let text = |text: &str| if text.is_empty() { Cell::Null } else { Cell::text(text) };
             vec![
                 Cell::count(session),

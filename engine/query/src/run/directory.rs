@@ -1,6 +1,6 @@
 //! Open sessions by their numbers, for those who may end what others run.
 
-use super::held::{Held, SessionHolder};
+use super::held::{HeldResource, SessionHolder};
 use super::lifecycle::SessionRuns;
 use querygate_query_api::service::Door;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(crate) struct OpenSession {
     pub(crate) door: Door,
     pub(crate) runs: Weak<SessionRuns>,
     pub(crate) holder: Box<dyn SessionHolder>,
-    /// Whether an operator ended it: its door lets it go, and it runs nothing more.
+    /// Whether an operator ended it. Postgres and Flight let such a session go; what other doors have is only cancelled.
     pub(crate) ended: Arc<AtomicBool>,
 }
 
@@ -38,7 +38,7 @@ impl SessionDirectory {
 
     /// What sessions of a login hold (`None`: all sessions): the number of each, its login, its door. `sources`: whether those of
     /// transactions are named.
-    pub(crate) fn held(&self, of: Option<&str>, sources: bool) -> Vec<(u64, Arc<str>, Door, Vec<Held>)> {
+    pub(crate) fn held(&self, of: Option<&str>, sources: bool) -> Vec<(u64, Arc<str>, Door, Vec<HeldResource>)> {
         let open = self.open();
         let wanted = open.iter().filter(|(_, session)| of.is_none_or(|login| *session.login == *login));
         let held = |(id, session): (&u64, &OpenSession)| {

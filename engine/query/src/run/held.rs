@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 /// One thing that a session holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Held {
+pub(crate) struct HeldResource {
     pub(crate) kind: HeldKind,
     /// As its session calls it; empty: it has no name.
     pub(crate) name: String,
@@ -42,5 +42,5 @@ impl HeldKind {
 /// Tells what a session holds.
 pub(crate) trait SessionHolder: fmt::Debug + Send + Sync {
     /// All that is held now. `sources`: whether the sources of a transaction are named.
-    fn held(&self, sources: bool) -> Vec<Held>;
+    fn held(&self, sources: bool) -> Vec<HeldResource>;
 }

@@ -2,7 +2,7 @@
 
 use super::gate_session::Inner;
 use crate::advisory::{LockKey, SessionLocks};
-use crate::run::held::{Held, HeldKind, SessionHolder};
+use crate::run::held::{HeldKind, HeldResource, SessionHolder};
 use crate::run::lifecycle::SessionRuns;
 use crate::temporary::tables::TemporaryTables;
 use datafusion::execution::memory_pool::MemoryPool;
@@ -21,12 +21,12 @@ pub(crate) struct SessionHoldings {
 }
 
 impl SessionHolder for SessionHoldings {
-    fn held(&self, sources: bool) -> Vec<Held> {
+    fn held(&self, sources: bool) -> Vec<HeldResource> {
         let mut held = Vec::new();
         if let Some(inner) = self.inner.upgrade() {
             let inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
             held.extend(self.transaction(&inner, sources));
-            let cursors = inner.cursors.iter().map(|(name, cursor)| Held {
+            let cursors = inner.cursors.iter().map(|(name, cursor)| HeldResource {
                 kind: HeldKind::Cursor,
                 name: name.clone(),
                 state: if cursor.hold { "with hold" } else { "of its transaction" },
@@ -37,7 +37,7 @@ impl SessionHolder for SessionHoldings {
         }
         held.extend(bytes_of(&self.kept_rows, HeldKind::CursorRows));
         held.extend(bytes_of(&self.prepared, HeldKind::PreparedStatements));
-        let plain = |kind, name, state| Held { kind, name, state, since: None, bytes: None };
+        let plain = |kind, name, state| HeldResource { kind, name, state, since: None, bytes: None };
         if let Some(temporary) = self.temporary.upgrade() {
             let names = temporary.now();
             held.extend(names.iter().map(|relation| plain(HeldKind::Temporary, relation.name.clone(), "")));
@@ -54,7 +54,7 @@ impl SessionHolder for SessionHoldings {
 }
 
 impl SessionHoldings {
-    fn transaction(&self, inner: &Inner, sources: bool) -> Option<Held> {
+    fn transaction(&self, inner: &Inner, sources: bool) -> Option<HeldResource> {
         let state = match inner.transaction.status() {
             TransactionStatus::Idle => return None,
             TransactionStatus::InTransaction => "open",
@@ -62,11 +62,11 @@ impl SessionHoldings {
         };
         let block = self.runs.upgrade().and_then(|runs| runs.block().open()).filter(|_| sources);
         let name = block.map(|block| block.sources().join(", ")).unwrap_or_default();
-        Some(Held { kind: HeldKind::Transaction, name, state, since: inner.transaction.since(), bytes: None })
+        Some(HeldResource { kind: HeldKind::Transaction, name, state, since: inner.transaction.since(), bytes: None })
     }
 }
 
-fn bytes_of(account: &Weak<dyn MemoryPool>, kind: HeldKind) -> Option<Held> {
+fn bytes_of(account: &Weak<dyn MemoryPool>, kind: HeldKind) -> Option<HeldResource> {
     let bytes = account.upgrade()?.reserved();
-    (bytes > 0).then(|| Held { kind, name: String::new(), state: "", since: None, bytes: Some(bytes) })
+    (bytes > 0).then(|| HeldResource { kind, name: String::new(), state: "", since: None, bytes: Some(bytes) })
 }

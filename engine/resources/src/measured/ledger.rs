@@ -1,6 +1,6 @@
 //! What one statement holds, and which thread works for which statement now.
 
-use super::silence::{self, Before};
+use super::silence::{self, PriorWork};
 use super::thread_bytes::net_bytes;
 use datafusion::error::DataFusionError;
 use querygate_types::{Error, Result};
@@ -56,7 +56,7 @@ pub(super) enum WorkGuard {
     /// The thread worked for the same statement before.
     Within,
     /// What it worked for before.
-    After(Option<Work>, Before),
+    After(Option<Work>, PriorWork),
 }
 
 impl Ledger {

@@ -35,28 +35,29 @@ impl NodeMemory {
 }
 
 /// A node that is polled, and the thread's bytes when that was last taken in.
-struct Polled {
+struct PolledNode {
     node: Arc<NodeMemory>,
     since: i64,
 }
 
 thread_local! {
-    static POLLED: RefCell<Option<Polled>> = const { RefCell::new(None) };
+    static POLLED: RefCell<Option<PolledNode>> = const { RefCell::new(None) };
 }
 
 /// Polls a node; what is around it is measured no further meanwhile.
 fn polled<T>(node: &Arc<NodeMemory>, poll: impl FnOnce() -> T) -> T {
-    let mut around = POLLED.replace(Some(Polled { node: Arc::clone(node), since: net_bytes() }));
+    let began = net_bytes();
+    let around = POLLED.replace(Some(PolledNode { node: Arc::clone(node), since: began }));
     // What the node around it did until now.
-    if let (Some(around), Some(now)) = (&mut around, POLLED.with_borrow(|now| now.as_ref().map(|now| now.since))) {
-        around.node.add(now.wrapping_sub(around.since));
+    if let Some(around) = &around {
+        around.node.add(began.wrapping_sub(around.since));
     }
     let done = poll();
     let now = net_bytes();
     if let Some(ended) = POLLED.replace(None) {
         ended.node.add(now.wrapping_sub(ended.since));
     }
-    POLLED.set(around.map(|around| Polled { since: now, ..around }));
+    POLLED.set(around.map(|around| PolledNode { since: now, ..around }));
     done
 }
 

@@ -41,19 +41,19 @@ fn now() -> u64 {
 
 /// What a thread did when it began to work for a statement.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Before {
+pub(super) struct PriorWork {
     asked: u64,
     called: &'static str,
 }
 
 /// The thread works for a statement from now on. Gives what it did before.
-pub(super) fn begin() -> Before {
+pub(super) fn begin() -> PriorWork {
     let asked = ASKED.try_with(|asked| asked.swap(now(), Ordering::Relaxed)).unwrap_or(0);
-    Before { asked, called: CALLED.replace("") }
+    PriorWork { asked, called: CALLED.replace("") }
 }
 
 /// It does again what it did before.
-pub(super) fn end(before: Before, statement: Option<&str>) {
+pub(super) fn end(before: PriorWork, statement: Option<&str>) {
     heard(statement);
     let asked = if before.asked == 0 { 0 } else { now() };
     let _ = ASKED.try_with(|of| of.store(asked, Ordering::Relaxed));
