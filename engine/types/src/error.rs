@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 use crate::ErrorCode;
-use crate::vendor::{FieldFault, Raised, VendorCode, VendorWords};
+use crate::vendor::{FieldFault, Raised, VendorCode, VendorFact, VendorWords};
 use serde_json::Value;
 use std::fmt;
 
@@ -192,8 +192,8 @@ impl Error {
 
     /// A further member of ObjectStack's answer.
     #[must_use]
-    pub fn with_vendor_fact(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.inner.words.facts.insert(name.to_owned(), value.into());
+    pub fn with_vendor_fact(mut self, fact: VendorFact, value: impl Into<Value>) -> Self {
+        self.inner.words.facts.insert(fact.name().to_owned(), value.into());
         self
     }
 

@@ -149,6 +149,35 @@ pub struct FieldFault {
     pub facts: Map<String, Value>,
 }
 
+/// A member of ObjectStack's answers that says more of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VendorFact {
+    /// The field that it is about.
+    Field,
+    /// What is said to developers.
+    DeveloperMessage,
+    /// The object whose records refer to one that is to be deleted.
+    DependentObject,
+    /// How many do.
+    DependentCount,
+}
+
+impl VendorFact {
+    /// Every one, for descriptions.
+    pub const ALL: [Self; 4] = [Self::Field, Self::DeveloperMessage, Self::DependentObject, Self::DependentCount];
+
+    /// The member as ObjectStack spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Field => "field",
+            Self::DeveloperMessage => "developerMessage",
+            Self::DependentObject => "dependentObject",
+            Self::DependentCount => "dependentCount",
+        }
+    }
+}
+
 /// What ObjectStack says of an error beside its code, where the gate's own text is another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VendorWords {

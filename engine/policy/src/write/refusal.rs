@@ -1,7 +1,7 @@
 //! Why a write is refused: the vendor's codes, the reasons that no record can change, and the errors that clients get.
 
 use querygate_metadata::model::{ObjectOperation, WriteBarrier};
-use querygate_types::vendor::VendorCode;
+use querygate_types::vendor::{VendorCode, VendorFact};
 use querygate_types::{Error, ErrorCode};
 
 /// What is written.
@@ -164,7 +164,7 @@ impl From<Refusal> for Error {
             None => error,
         };
         match refusal.field {
-            Some(field) => error.with_vendor_fact("field", field),
+            Some(field) => error.with_vendor_fact(VendorFact::Field, field),
             None => error,
         }
     }

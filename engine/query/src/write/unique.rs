@@ -10,6 +10,7 @@ use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
 use querygate_policy::rules::{ObjectRules, UniqueGroup, Violation};
+use querygate_types::vendor::VendorFact;
 use querygate_types::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 
@@ -79,11 +80,11 @@ pub(in crate::write) fn duplicate(error: Error, object: &str, field: Option<&str
         None => "a unique constraint already holds these values".to_owned(),
     };
     let error = error.with_vendor_fact(
-        "developerMessage",
+        VendorFact::DeveloperMessage,
         format!("Duplicate record refused on '{object}': {held}. No record was written."),
     );
     match field {
-        Some(field) => error.with_vendor_fact("field", field),
+        Some(field) => error.with_vendor_fact(VendorFact::Field, field),
         None => error,
     }
 }

@@ -3,7 +3,7 @@
 use super::shape::{Shape, any, closed, count, list, object, one_of, only, requires, text, with, words};
 use crate::code::Code;
 use crate::refusal::Envelope;
-use querygate_types::vendor::VendorCode;
+use querygate_types::vendor::{VendorCode, VendorFact};
 use std::collections::BTreeSet;
 use utoipa::openapi::{
     ComponentsBuilder, Content, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder,
@@ -140,12 +140,12 @@ fn refusal(envelope: Envelope, status: u16) -> Response {
 
 /// `{error, code, …}`.
 fn flat(code: Shape) -> Shape {
+    let facts = VendorFact::ALL.map(|fact| (fact.name(), described(fact)));
     let keys = [
         ("error", text().into()),
         ("code", code),
         ("message", text().into()),
         ("object", text().into()),
-        ("field", text().into()),
         ("fields", list(super::shape::named("Fault")).into()),
         // What was expected at which path, on the route across objects.
         ("issues", list(object()).into()),
@@ -160,7 +160,14 @@ fn flat(code: Shape) -> Shape {
         ("currentVersion", any().into()),
         ("currentRecord", object().into()),
     ];
-    requires(closed(keys), &["error", "code"]).into()
+    requires(closed(keys.into_iter().chain(facts)), &["error", "code"]).into()
+}
+
+fn described(fact: VendorFact) -> Shape {
+    match fact {
+        VendorFact::Field | VendorFact::DeveloperMessage | VendorFact::DependentObject => text().into(),
+        VendorFact::DependentCount => count().into(),
+    }
 }
 
 /// `{success: false, error: {code, message, …}}`.

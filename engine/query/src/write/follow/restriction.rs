@@ -7,7 +7,7 @@ use crate::write::values::rows::{Row, records};
 use arrow::array::RecordBatch;
 use querygate_metadata::model::DeleteBehavior;
 use querygate_policy::rules::DeleteRule;
-use querygate_types::vendor::VendorCode;
+use querygate_types::vendor::{VendorCode, VendorFact};
 use querygate_types::{Error, ErrorCode, Result};
 
 /// What every delete is refused with that dependents forbid: that they restrict it, or that the principal may not do to them what it
@@ -41,10 +41,10 @@ pub(super) fn restricted(targeted: &Targeted, child: &RelatedTable, field: &str,
     );
     let error = referenced_still()
         .with_vendor_message(rule.violation(deleted, count).message)
-        .with_vendor_fact("developerMessage", developers)
-        .with_vendor_fact("dependentObject", dependent.as_str());
+        .with_vendor_fact(VendorFact::DeveloperMessage, developers)
+        .with_vendor_fact(VendorFact::DependentObject, dependent.as_str());
     Ok(match count {
-        Some(count) => error.with_vendor_fact("dependentCount", count),
+        Some(count) => error.with_vendor_fact(VendorFact::DependentCount, count),
         None => error,
     })
 }

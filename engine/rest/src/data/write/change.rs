@@ -18,7 +18,7 @@ use querygate_query_api::requests::record_change::{
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::json::value::value;
-use querygate_types::vendor::VendorCode;
+use querygate_types::vendor::{VendorCode, VendorFact};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -208,8 +208,8 @@ fn duplicate(error: Error, object: &str) -> Refusal {
     };
     let message = format!("A record with this {what} already exists");
     let developers = format!("Duplicate record refused on '{object}': {held}. No record was written.");
-    let told = error.with_vendor_message(message).with_vendor_fact("developerMessage", developers);
-    if is_key { told.with_vendor_fact("field", KEY).into() } else { told.into() }
+    let told = error.with_vendor_message(message).with_vendor_fact(VendorFact::DeveloperMessage, developers);
+    if is_key { told.with_vendor_fact(VendorFact::Field, KEY).into() } else { told.into() }
 }
 
 /// The refusal; of what metadata does not open for clients, with what it opens.
