@@ -1,7 +1,7 @@
 //! What each metric is, in a line for who reads `/metrics`. Knows no value. A test compares the names with what is recorded.
 
 /// Names of metrics, and what they are.
-const TEXTS: [(&str, &str); 79] = [
+const TEXTS: [(&str, &str); 82] = [
     ("process_max_fds", "Files that the process may have open."),
     ("process_open_fds", "Files that the process has open."),
     ("process_resident_memory_bytes", "Resident memory of the process."),
@@ -66,6 +66,12 @@ const TEXTS: [(&str, &str); 79] = [
     ("querygate_self_checks_total", "Reads that were computed in the gate, too, by what that found."),
     ("querygate_sessions", "Open sessions."),
     ("querygate_sessions_max", "Sessions that may be open."),
+    (
+        "querygate_silent_step_seconds",
+        "Time in which a thread did not ask whether its statement is over, where it was long.",
+    ),
+    ("querygate_silent_steps_total", "Times that a thread did not ask for 0.1 s whether its statement is over."),
+    ("querygate_silent_threads", "Threads that have not asked for 0.1 s whether their statement is over."),
     ("querygate_source_breaker", "1 for the state that the breaker of a source is in."),
     ("querygate_source_connections", "Connections of a source in use and idle, and requests that wait for one."),
     ("querygate_source_connections_max", "Connections that may be open to a source."),
@@ -84,7 +90,7 @@ const TEXTS: [(&str, &str); 79] = [
 ];
 
 /// Counters of a gate that are zero for as long as all is well: alerts are to see them from the start.
-const FROM_ZERO: [&str; 10] = [
+const FROM_ZERO: [&str; 11] = [
     "querygate_audit_dropped_total",
     "querygate_audit_errors_total",
     "querygate_event_deliveries_dead_total",
@@ -95,6 +101,7 @@ const FROM_ZERO: [&str; 10] = [
     "querygate_learning_dropped_total",
     "querygate_otlp_dropped_total",
     "querygate_otlp_failed_total",
+    "querygate_silent_steps_total",
 ];
 
 /// Tells the recorder what each metric is. It keeps the texts by name alone, whatever a metric's kind.
