@@ -4,6 +4,7 @@
 use crate::cli;
 use crate::output::Output;
 use querygate_extension::{Extension, Extensions};
+use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -52,6 +53,11 @@ pub fn serve(
             .with_detail(rendered.unwrap_or_default())
     })?;
     crate::serve::serve(&config, stop, |bound| {
-        ready(Addresses { postgres: bound.postgres, http: bound.http, flight: bound.flight, rest: bound.rest });
+        ready(Addresses {
+            postgres: bound.of(Door::Postgres),
+            http: bound.of(Door::Http),
+            flight: bound.of(Door::FlightSql),
+            rest: bound.of(Door::Rest),
+        });
     })
 }

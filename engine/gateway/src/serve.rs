@@ -1,6 +1,7 @@
 //! Runs a gate: two runtimes, its doors on one of them, an orderly stop. Knows no query.
 
 mod bound_doors;
+mod door_kinds;
 mod reloads;
 
 use crate::config::Config;
@@ -8,7 +9,9 @@ use crate::gate::{Gate, Runtimes};
 use crate::process::{Signals, begin_at_zero, keep_up, raise_file_limit, start_metrics};
 use crate::wiring;
 use bound_doors::Doors;
+use door_kinds::DOORS;
 use futures::future::BoxFuture;
+use querygate_query_api::service::Door;
 use querygate_types::{Error, ErrorCode, Result};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,12 +19,28 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 /// Ports that were bound; with port 0 in the configuration the system chose them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bound {
-    pub(crate) postgres: Option<SocketAddr>,
-    pub(crate) http: Option<SocketAddr>,
-    pub(crate) flight: Option<SocketAddr>,
-    pub(crate) rest: Option<SocketAddr>,
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bound([Option<SocketAddr>; DOORS.len()]);
+
+impl Bound {
+    /// These, and the port of a door.
+    #[must_use]
+    pub(crate) fn with(mut self, door: Door, address: Option<SocketAddr>) -> Self {
+        if let Some(at) = DOORS.iter().position(|kind| kind.door == door) {
+            self.0[at] = address;
+        }
+        self
+    }
+
+    /// The port of a door; `None`: it is closed.
+    pub(crate) fn of(&self, door: Door) -> Option<SocketAddr> {
+        self.open().find(|(open, _)| *open == door).map(|(_, address)| address)
+    }
+
+    /// All that are open.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (Door, SocketAddr)> {
+        DOORS.iter().zip(self.0).filter_map(|(kind, address)| Some((kind.door, address?)))
+    }
 }
 
 /// Stack of a thread that serves sockets, in bytes: a statement's tree is parsed, copied and dropped there. Reserved, not used.
@@ -88,18 +107,13 @@ pub(crate) fn ports_are_free(config: &Config) -> Result<()> {
 }
 
 /// Doors and where the configuration opens them.
-pub(crate) fn doors(config: &Config) -> [(&'static str, Option<SocketAddr>); 4] {
-    [
-        ("postgres", config.server.postgres),
-        ("http", config.server.http),
-        ("flight", config.flight.address),
-        ("rest", rest_address(config)),
-    ]
+pub(crate) fn doors(config: &Config) -> [(&'static str, Option<SocketAddr>); DOORS.len()] {
+    DOORS.map(|kind| (kind.name(), (kind.address)(config)))
 }
 
 /// Doors whose clients each keep a connection, which share the descriptors.
 pub(crate) fn session_doors(config: &Config) -> usize {
-    [config.server.postgres, config.flight.address, rest_address(config)].into_iter().flatten().count()
+    DOORS.iter().filter(|kind| kind.keeps_connections && (kind.address)(config).is_some()).count()
 }
 
 fn rest_address(config: &Config) -> Option<SocketAddr> {
@@ -138,7 +152,8 @@ pub(crate) fn serve_with(
         let signals = Signals::listen()?;
         let doors = Doors::bind(config, &gate, room, metrics).await?;
         let bound = doors.bound;
-        tracing::info!(postgres = ?bound.postgres, http = ?bound.http, flight = ?bound.flight, rest = ?bound.rest, "ready");
+        let open: Vec<String> = bound.open().map(|(door, at)| format!("{} on {at}", door.name())).collect();
+        tracing::info!(doors = open.join(", "), "ready");
         ready(bound);
         (gate.begin)();
         let beside = companion.map(|companion| threads.query.spawn(companion(gate.clone())));
@@ -187,7 +202,7 @@ mod tests {
         let (send, receive) = std::sync::mpsc::channel();
         let server = std::thread::spawn(move || serve(&config, stopped, move |bound| send.send(bound).unwrap()));
         let bound = receive.recv_timeout(Duration::from_secs(60)).unwrap();
-        let (http, postgres) = (bound.http.unwrap(), bound.postgres.unwrap());
+        let (http, postgres) = (bound.of(Door::Http).unwrap(), bound.of(Door::Postgres).unwrap());
         let ready = get(http, "/readyz");
         assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"objects\":21"), "{ready}");
         assert!(get(http, "/metrics").starts_with("HTTP/1.1 200"));

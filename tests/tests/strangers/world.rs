@@ -6,6 +6,7 @@ use base64::Engine as _;
 use futures::stream;
 use querygate_tests::server::{RawClient, Request, Server, Variant, runtime};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,16 @@ use tonic::transport::Endpoint;
 const GROWTH_MAX: u64 = (32 + 40) << 20;
 /// A user's login and question; a second on a machine with nothing else to do. What it took is printed.
 const LONG: Duration = Duration::from_secs(60);
+
+/// The doors that users come in by here, and that attacks of this program are made on, as a gate names them.
+const ATTACKED: [&str; 4] = ["postgres", "http", "flight", "rest"];
+
+/// The doors that a gate says it serves.
+fn open_doors(server: &Server) -> BTreeSet<String> {
+    let lines = server.lines();
+    let line = lines.iter().find_map(|line| line.split_once("querygate serves ")).expect("a line of its doors");
+    line.1.split(", ").map(|door| door.split_once(" on ").expect(line.1).0.to_owned()).collect()
+}
 
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -35,6 +46,7 @@ impl World {
             if config.contains("[rest]") { config } else { config + "\n[rest]\nlisten = \"127.0.0.1:0\"\n" }
         });
         let server = variant.serve();
+        assert_eq!(open_doors(&server), ATTACKED.map(str::to_owned).into(), "a door that no attack knows");
         let mut world = Self { server, _variant: variant, before: 0 };
         // What is made once is not a stranger's.
         for _ in 0..3 {

@@ -8,6 +8,7 @@ use crate::demo::{self, Scale};
 use crate::output::Output;
 use crate::process::{Signals, Wish};
 use crate::serve::{Bound, Companion};
+use querygate_query_api::service::Door;
 use querygate_types::{Error, Result};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -42,7 +43,11 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     drop(runtime);
     let Some(mut config) = serving else {
         let postgres = Some(args.pg.unwrap_or(loopback(POSTGRES_PORT)));
-        let planned = Bound { postgres, http: args.http, flight: args.flight, rest: args.rest };
+        let planned = Bound::default()
+            .with(Door::Postgres, postgres)
+            .with(Door::Http, args.http)
+            .with(Door::FlightSql, args.flight)
+            .with(Door::Rest, args.rest);
         output.text(&demo::guide_text(&seeded, planned, None)).map_err(written)?;
         return Ok(Ended::Well);
     };
@@ -104,7 +109,8 @@ fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
 fn until_stopped(running: &demo::backends::Running, args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     let at = |address: Option<SocketAddr>, port| Some(address.unwrap_or(loopback(port)));
     let (postgres, http) = (at(args.pg, POSTGRES_PORT), at(args.http, HTTP_PORT));
-    let bound = Bound { postgres, http, flight: at(args.flight, FLIGHT_PORT), rest: None };
+    let bound = Bound::default().with(Door::Postgres, postgres).with(Door::Http, http);
+    let bound = bound.with(Door::FlightSql, at(args.flight, FLIGHT_PORT));
     let text = demo::backends::guide::text(running, bound, false) + &demo::backends::stock::text(running, bound);
     output.text(&text).map_err(written)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;

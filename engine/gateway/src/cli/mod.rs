@@ -114,10 +114,7 @@ fn serve(args: &args::ServeArgs, output: &mut Output) -> Result<Ended> {
     args.apply(&mut config);
     crate::logging::start(&config.log);
     crate::serve::serve(&config, CancellationToken::new(), |bound| {
-        let ports =
-            [("postgres", bound.postgres), ("http", bound.http), ("flight", bound.flight), ("rest", bound.rest)];
-        let open: Vec<String> =
-            ports.into_iter().filter_map(|(name, address)| Some(format!("{name} on {}", address?))).collect();
+        let open: Vec<String> = bound.open().map(|(door, at)| format!("{} on {at}", door.name())).collect();
         // A closed terminal does not stop a server.
         let _ = output.note(&format!("querygate serves {}", open.join(", ")));
     })?;

@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use crate::serve::Bound;
     use crate::verifier;
+    use querygate_query_api::service::Door;
 
     async fn made(folder: &Path, divisor: u32) -> Seeded {
         seed(folder, Scale::divided_by(divisor), &mut |_| {}).await.unwrap()
@@ -213,12 +214,10 @@ mod tests {
             let answers: Vec<_> = question.answers.iter().map(|(_, answer)| answer).collect();
             assert!(answers[0] != answers[1] && answers[1] != answers[2] && answers[0] != answers[2], "{question:?}");
         }
-        let bound = Bound {
-            postgres: "127.0.0.1:5433".parse().ok(),
-            http: "127.0.0.1:8080".parse().ok(),
-            flight: "127.0.0.1:8815".parse().ok(),
-            rest: "127.0.0.1:8090".parse().ok(),
-        };
+        let at = |bound: Bound, door, address: &str| bound.with(door, address.parse().ok());
+        let bound = at(Bound::default(), Door::Postgres, "127.0.0.1:5433");
+        let bound = at(at(bound, Door::Http, "127.0.0.1:8080"), Door::FlightSql, "127.0.0.1:8815");
+        let bound = at(bound, Door::Rest, "127.0.0.1:8090");
         let text = guide_text(&seeded, bound, Some(Path::new("/a b/server.pem")));
         assert!(text.contains("grpc+tls://127.0.0.1:8815") && text.contains("open(\"/a b/server.pem\")"), "{text}");
         let text = guide_text(&seeded, bound, None);

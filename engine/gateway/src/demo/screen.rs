@@ -3,15 +3,20 @@
 use super::guide::Question;
 use super::{DATABASE, DEMO_USERS, Seeded, snippet};
 use crate::serve::Bound;
+use querygate_query_api::service::Door;
 use std::net::SocketAddr;
 use std::path::Path;
 
 /// Which of the guide's statements the first screen shows.
 const SHOWN: usize = 1;
 
+fn addresses(bound: Bound) -> [Option<SocketAddr>; 4] {
+    [Door::Postgres, Door::Http, Door::FlightSql, Door::Rest].map(|door| bound.of(door))
+}
+
 /// The first screen, for the ports that were bound. `is_tls`: they speak TLS. `guide`: the file that holds the rest.
 pub(crate) fn screen_text(seeded: &Seeded, bound: Bound, is_tls: bool, guide: Option<&Path>) -> String {
-    let Bound { postgres, http, flight, rest } = bound;
+    let [postgres, http, flight, rest] = addresses(bound);
     let mut text = ready(seeded);
     text.push_str(&pages(http));
     text.push_str(&logins(postgres));
@@ -78,7 +83,7 @@ fn last_line(seeded: &Seeded) -> String {
 
 /// The guide as text, for the ports that were bound. `certificate`: the server's, where it has one.
 pub(crate) fn guide_text(seeded: &Seeded, bound: Bound, certificate: Option<&Path>) -> String {
-    let Bound { postgres, http, flight, rest } = bound;
+    let [postgres, http, flight, rest] = addresses(bound);
     let mut text = ready(seeded);
     text.push_str(&logins(postgres));
     if let Some(address) = flight {

@@ -238,7 +238,7 @@ pub(crate) fn guide_text(bound: Bound, alerted: bool) -> String {
          sam begins to read all contacts, again and again, for {} seconds. Look, as ada:\n",
         INCIDENT.as_secs()
     );
-    if let Some(address) = bound.http {
+    if let Some(address) = bound.of(Door::Http) {
         text.push_str(&format!(
             "  http://{address}/ui            queries by total time (ada, demo-ada); sam and iris see their own\n  \
              http://{address}/ui/plans      plans tried and kept, and what that cost\n  \

@@ -8,6 +8,7 @@ use crate::demo::DATABASE;
 use crate::demo::guide::{Answer, Question};
 use crate::demo::screen::questions_text;
 use crate::serve::Bound;
+use querygate_query_api::service::Door;
 
 /// What one source adds to the query and to the users' rights.
 pub(super) struct Part {
@@ -71,7 +72,7 @@ fn answer(user: &User, parts: &[Part], columns: &[&str], trade: &Trade) -> Vec<V
 
 /// The guide as text, for the ports that were bound, or that a gate of its own is to have.
 pub(crate) fn text(running: &Running, bound: Bound, is_served: bool) -> String {
-    let Bound { postgres, http, flight, rest: _ } = bound;
+    let [postgres, http, flight] = [Door::Postgres, Door::Http, Door::FlightSql].map(|door| bound.of(door));
     let folder = running.folder.path().display();
     let mut text = format!(
         "\nThe {} ready: {} rows in {}, started, loaded and introspected in {:.1} s in {folder}\n",

@@ -4,6 +4,7 @@
 use super::{Running, governance};
 use crate::demo::DATABASE;
 use crate::serve::Bound;
+use querygate_query_api::service::Door;
 use querygate_types::Result;
 use serde_json::{Value, json};
 
@@ -60,8 +61,12 @@ pub(crate) fn text(running: &Running, bound: Bound) -> String {
         Some(address) => format!(" --{name} {address}"),
         None => String::new(),
     };
-    let (pg, http, flight) = (option("pg", bound.postgres), option("http", bound.http), option("flight", bound.flight));
-    let to = bound.postgres.map_or_else(String::new, |address| address.to_string());
+    let (pg, http, flight) = (
+        option("pg", bound.of(Door::Postgres)),
+        option("http", bound.of(Door::Http)),
+        option("flight", bound.of(Door::FlightSql)),
+    );
+    let to = bound.of(Door::Postgres).map_or_else(String::new, |address| address.to_string());
     format!(
         "
 The servers wait for a gate, which is a process of its own here. In another terminal:
