@@ -128,6 +128,14 @@ impl Deployment {
         names
     }
 
+    /// Whether an object, a column or a view has a name of more bytes.
+    #[must_use]
+    pub fn names_reach(&self, bytes: usize) -> bool {
+        let is_long = |name: &str| name.len() > bytes;
+        let of_object = |object: &Arc<Object>| is_long(&object.name) || object.fields.keys().any(|name| is_long(name));
+        self.snapshot.objects.values().any(of_object) || self.views.iter().any(|view| is_long(&view.name))
+    }
+
     fn short_name(&self, object: &Object) -> String {
         let namespace = self.snapshot.packages.get(&object.package).and_then(|package| package.namespace.as_deref());
         let short = namespace.and_then(|ns| object.name.strip_prefix(ns)).and_then(|rest| rest.strip_prefix('_'));

@@ -53,6 +53,26 @@ fn several_statements_in_one_text_run_until_the_first_error() {
     assert!(printed.err.starts_with("ERROR:  22012: "), "{}", printed.err);
 }
 
+/// As PostgreSQL 15 does: an alias, a group, a prepared statement, a cursor and a savepoint are found by their cut names.
+#[test]
+fn long_names_are_cut_with_a_notice() {
+    let (server, long, cut) = (&demo().server, "n".repeat(70), "n".repeat(63));
+    let notice = format!("NOTICE:  42622: identifier \"{long}\" will be truncated to \"{cut}\"");
+    for (statements, rows) in [
+        (vec![format!("SELECT 1 AS {long}")], format!("{cut}\n1\n")),
+        (vec![format!("SELECT \"{cut}\" FROM (SELECT 2 AS \"{long}\") t")], format!("{cut}\n2\n")),
+        (vec![format!("WITH {long} AS (SELECT 3 AS x) SELECT x FROM {cut}")], "x\n3\n".to_owned()),
+        (vec![format!("PREPARE {long} AS SELECT 4 AS x"), format!("EXECUTE {cut}")], "PREPARE\nx\n4\n".to_owned()),
+    ] {
+        let arguments: Vec<&str> = statements.iter().flat_map(|statement| ["-c", statement]).collect();
+        let printed = psql(server, "sam", &[&["-A", "-F", ",", "-P", "footer=off"], arguments.as_slice()].concat());
+        assert_eq!(printed.out, rows, "{statements:?}: {}", printed.err);
+        assert!(printed.err.starts_with(&notice), "{statements:?}: {}", printed.err);
+    }
+    let refused = psql(server, "sam", &["-c", &format!("SELECT {long}(1)")]);
+    assert!(refused.err.contains(&format!("function {cut}(integer) does not exist")), "{}", refused.err);
+}
+
 #[test]
 fn copy_out_and_fetch_count_give_the_rows_of_a_select() {
     let server = &demo().server;

@@ -20,7 +20,8 @@ use crate::run::memory::Account;
 use crate::run::start_time::StartTime;
 use crate::settings::list::Settings;
 use crate::sql::classify::{Classified, refuse_changes};
-use crate::sql::parse::{Parsed, parse};
+use crate::sql::name_length::{CutName, NAME_BYTES};
+use crate::sql::parse::{Parsed, parse_cutting};
 use crate::temporary::tables::TemporaryTables;
 use crate::temporary_rows::ChunkStore;
 use arrow::array::ArrayRef;
@@ -45,7 +46,6 @@ use querygate_types::principal::Principal;
 use querygate_types::wire_rows::{Given, WireForm};
 use querygate_types::{Error, PgType, Result, limits};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -75,8 +75,6 @@ pub(crate) struct GateSession {
     /// What its statements are charged for as long as they are prepared.
     pub(super) prepared_memory: MemoryReservation,
     pub(super) inner: Arc<Mutex<Inner>>,
-    /// Whether an operator ended it.
-    pub(super) ended: Arc<AtomicBool>,
     /// `None` of one that a hook's statements run in: it is part of another session.
     pub(super) place: Option<crate::run::admission::SessionPlace>,
 }
@@ -127,7 +125,7 @@ impl GateSession {
         }));
         let runs = SessionRuns::new(Arc::clone(gate.resources()), runner, Arc::clone(&activity), Arc::clone(&account));
         let locks = Arc::new(SessionLocks::new(Arc::clone(gate.advisory_locks()), id));
-        let (temporary, ended) = (temporary_tables(&gate, &account), Arc::<AtomicBool>::default());
+        let temporary = temporary_tables(&gate, &account);
         let kept_rows = Account::new(Owner::Cursors, Arc::clone(&account), limits::CURSOR_BYTES_MAX);
         let holds = SessionHoldings {
             inner: Arc::downgrade(&inner),
@@ -142,7 +140,6 @@ impl GateSession {
             door: client.door,
             runs: Arc::downgrade(&runs),
             holder: Box::new(holds),
-            ended: Arc::clone(&ended),
         };
         gate.sessions().enter(id, open);
         let ends = (!principal.operator).then(|| Arc::clone(&login));
@@ -164,7 +161,6 @@ impl GateSession {
             listening: Listening::default(),
             learning_feed: Arc::new(LearningFeed::new(traces)),
             inner,
-            ended,
             place: Some(place),
         }
     }
@@ -182,7 +178,10 @@ impl GateSession {
 impl Session for GateSession {
     fn split(&self, sql: &str) -> Result<Vec<Arc<dyn Statement>>> {
         let began = self.learning_feed.traces().then(StartTime::now);
-        let statements = parse(sql)?;
+        let (statements, cut) = parse_cutting(sql, || self.gate.deployment().names_reach(NAME_BYTES))?;
+        if !cut.is_empty() {
+            self.inner().effects.extend(cut.iter().map(CutName::notice));
+        }
         let is_temporary = |parsed: &Arc<Parsed>| matches!(parsed.class(), Classified::Temporary(_));
         if !self.gate.options().writes && !self.has_temporary() && !statements.iter().any(is_temporary) {
             // Before any of them runs, as everything else that is not on the list.
@@ -366,7 +365,7 @@ impl Session for GateSession {
     }
 
     fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.runs.is_ended()
     }
 
     fn resting(&self) -> Resting {

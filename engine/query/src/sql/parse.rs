@@ -10,6 +10,7 @@ use crate::sql::classify::{Classified, classify, refuse_current_of, two_phase, u
 use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, CopyTo, copy_from, copy_to};
 use crate::sql::distinct_from::delimited;
+use crate::sql::name_length::{self, CutName};
 use crate::sql::not_exists::apart;
 use crate::sql::refuse::refuse_later;
 use crate::sql::reserved_names::refuse_reserved;
@@ -188,12 +189,20 @@ const STATEMENT_BYTES: usize = 4 << 10;
 /// Statements of one text.
 const STATEMENTS_MAX: usize = 10_000;
 
-/// Parses every statement of a text.
+/// Parses every statement of a text, with all of its names.
+///
+/// # Errors
+/// As [`parse_cutting`].
+pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
+    parse_cutting(sql, || true).map(|(statements, _)| statements)
+}
+
+/// Parses every statement of a text. Gives the names that were cut, too, unless tables or columns have such long ones.
 ///
 /// # Errors
 /// 42601 with the position of the offending token, 54001 when nested too deep, 54000 when too long, 0A000 for a
 /// statement outside the closed list and for names that are the engine's own.
-pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
+pub(crate) fn parse_cutting(sql: &str, reaches: impl FnOnce() -> bool) -> Result<(Vec<Arc<Parsed>>, Vec<CutName>)> {
     if sql.len() > limits::SQL_BYTES_MAX {
         return Err(Error::new(ErrorCode::ProgramLimitExceeded, "statement is too long")
             .with_detail(format!("The limit is {} bytes.", limits::SQL_BYTES_MAX)));
@@ -203,6 +212,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         let at = e.location;
         syntax_error(sql, e.into(), Some(Location { line: 1, column: u64::from(position(sql, at)) }))
     })?;
+    let cut = name_length::cut(&mut tokens, reaches);
     refuse_heavy(&tokens)?;
     respell_json_members(&mut tokens);
     refuse_reserved(&tokens)?;
@@ -220,7 +230,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Arc<Parsed>>> {
         while parser.consume_token(&Token::SemiColon) {}
         let first = parser.peek_token();
         if first.token == Token::EOF {
-            return Ok(statements);
+            return Ok((statements, cut));
         }
         if statements.len() == STATEMENTS_MAX {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many statements in one text")
