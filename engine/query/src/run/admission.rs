@@ -2,6 +2,9 @@
 //! waiting. Who waits for a turn waits among the user's own first. Knows no statement.
 
 use super::by_login::ByLogin;
+use super::interrupt::Interrupt;
+use super::running_statements::RunningStatements;
+use querygate_resources::measured::Ledger;
 use querygate_types::{Error, ErrorCode, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +39,7 @@ pub(crate) struct Admission {
 struct Own {
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
+    running: RunningStatements,
 }
 
 /// Where a user's statements ask for turns.
@@ -95,7 +99,10 @@ impl Admission {
     /// Where statements of this user ask for turns.
     pub(crate) fn place(&self, login: &str) -> Place {
         let turns = self.bounds.running_per_user.clamp(1, Semaphore::MAX_PERMITS);
-        let make = || Arc::new(Own { turns: Arc::new(Semaphore::new(turns)), waiting: AtomicUsize::new(0) });
+        let make = || {
+            let (turns, running) = (Arc::new(Semaphore::new(turns)), RunningStatements::default());
+            Arc::new(Own { turns, waiting: AtomicUsize::new(0), running })
+        };
         Place { all: Arc::clone(&self.turns), own: self.users.of(login, make), is_within: false }
     }
 }
@@ -112,12 +119,16 @@ impl Place {
         let closed = |_| Error::new(ErrorCode::AdminShutdown, "the gate is shutting down");
         // The own one first: whoever has as many as he may stands in nobody's way.
         let own = Arc::clone(&self.own.turns).acquire_owned().await.map_err(closed)?;
+        self.own.running.ended().await;
         let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(closed)?;
         Ok(Permit { place: self.clone(), _own: Some(own), _of_all: Some(of_all) })
     }
 
     /// A turn that is free now. `None`: it is to be waited for.
     pub(crate) fn short_turn(&self) -> Option<ShortPermit<'_>> {
+        if self.own.running.lingers() {
+            return None;
+        }
         let own = self.own.turns.try_acquire().ok()?;
         let of_all = self.all.try_acquire().ok()?;
         Some(ShortPermit { _own: own, _of_all: of_all })
@@ -129,6 +140,9 @@ impl Place {
     }
 
     fn free_turn(&self) -> Option<Permit> {
+        if self.own.running.lingers() {
+            return None;
+        }
         let own = Arc::clone(&self.own.turns).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         Some(Permit { place: self.clone(), _own: Some(own), _of_all: Some(of_all) })
@@ -139,6 +153,11 @@ impl Permit {
     /// Where the next turn of the same statement is asked for.
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// A statement computes with this turn. Where it is over and does not end, its user gets no further turn until it does.
+    pub(crate) fn computes(&self, interrupt: &Interrupt, work: &Arc<Ledger>) {
+        self.place.own.running.begin(interrupt, work);
     }
 }
 
@@ -228,6 +247,10 @@ impl Drop for SessionPlace {
 }
 
 fn too_many(place: &Place) -> Error {
+    if place.own.running.lingers() {
+        return Error::new(ErrorCode::TooManyQueries, "a statement of this user that was ended computes on")
+            .with_hint("Try again later: it ends after the call in which it is.");
+    }
     if place.own.turns.available_permits() == 0 {
         return Error::new(ErrorCode::TooManyQueries, "too many statements of this user are running")
             .with_hint("Try again later, or raise limits.queries_per_user_max.");

@@ -4,7 +4,6 @@ use super::held::{HeldResource, SessionHolder};
 use super::lifecycle::SessionRuns;
 use querygate_query_api::service::Door;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A statement ends; its session stays.
@@ -19,8 +18,6 @@ pub(crate) struct OpenSession {
     pub(crate) door: Door,
     pub(crate) runs: Weak<SessionRuns>,
     pub(crate) holder: Box<dyn SessionHolder>,
-    /// Whether an operator ended it. Postgres and Flight let such a session go; what other doors have is only cancelled.
-    pub(crate) ended: Arc<AtomicBool>,
 }
 
 impl SessionDirectory {
@@ -49,20 +46,16 @@ impl SessionDirectory {
 
     /// Ends a session, and what it runs. Whether there is such a one.
     pub(crate) fn end(&self, id: u64) -> bool {
-        let found = self.open().get(&id).map(|session| Arc::clone(&session.ended));
-        found.is_some_and(|ended| {
-            ended.store(true, Ordering::Release);
-            self.cancel(id, None)
-        })
+        self.runs(id, None).inspect(|runs| runs.end()).is_some()
     }
 
     /// Ends what a session runs, if there is such a one of this login (`None`: of any). Whether there is.
     pub(crate) fn cancel(&self, id: u64, of: Option<&str>) -> bool {
-        let runs = {
-            let open = self.open();
-            let session = open.get(&id).filter(|session| of.is_none_or(|login| *session.login == *login));
-            session.and_then(|session| session.runs.upgrade())
-        };
-        runs.inspect(|runs| runs.cancel_last()).is_some()
+        self.runs(id, of).inspect(|runs| runs.cancel_last()).is_some()
+    }
+
+    fn runs(&self, id: u64, of: Option<&str>) -> Option<Arc<SessionRuns>> {
+        let open = self.open();
+        open.get(&id).filter(|session| of.is_none_or(|login| *session.login == *login))?.runs.upgrade()
     }
 }

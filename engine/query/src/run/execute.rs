@@ -62,6 +62,10 @@ impl StatementMemory {
         estimated.try_grow(STATEMENT_BYTES).map_err(|error| translate(&error, Stage::Execute))?;
         Ok(Self { estimated, measured })
     }
+
+    pub(crate) fn measured(&self) -> &Arc<Ledger> {
+        &self.measured
+    }
 }
 
 /// Makes the batches of a verified plan. The work starts at once and stops when the stream is dropped.
@@ -99,10 +103,12 @@ pub(crate) fn run_batches(
             (None, Ok(Ok(Err(error)) | Err(error))) => Sent::Failed(error),
             (None, Err(payload)) => Sent::Failed(of_panic(payload.as_ref())),
         };
-        // The reader may be slow to hear of the end, or gone; nobody else should wait for that.
-        guard.permit = Turn::given_back();
+        // The reader may be slow to hear of the end, or gone; nobody else should wait for that, nor its user.
+        drop(measured);
+        let Guard { permit, holder, memory: StatementMemory { estimated, measured }, .. } = guard;
+        drop((permit, measured));
         let _ = sender.send(last).await;
-        drop(guard);
+        drop((holder, estimated));
     });
     Box::pin(Running { receiver, task, cancel, ended: false, in_hand: None })
 }

@@ -42,6 +42,11 @@ impl Interrupt {
         self.deadline
     }
 
+    /// Whether its work has to have ended by this time.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.cancel.is_cancelled() || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// In the form that operators of a plan ask.
     pub(crate) fn stop(&self) -> Arc<Stop> {
         Stop::new(self.cancel.clone(), self.deadline)

@@ -65,6 +65,8 @@ pub(crate) struct SessionRuns {
     look_up_cancels: LookUpCancels,
     /// Whether what began last is a look-up.
     looks_up: AtomicBool,
+    /// Whether an operator ended the session: nothing begins in it.
+    ended: AtomicBool,
     block: SessionBlock,
     /// The number of the door's request that statements are of now.
     request: Mutex<Option<Arc<str>>>,
@@ -97,6 +99,7 @@ impl SessionRuns {
             cancel: Mutex::default(),
             look_up_cancels: LookUpCancels::default(),
             looks_up: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             block: SessionBlock::default(),
             request: Mutex::default(),
             within: None,
@@ -115,6 +118,7 @@ impl SessionRuns {
             cancel: Mutex::default(),
             look_up_cancels: LookUpCancels::default(),
             looks_up: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             block: SessionBlock::default(),
             request: Mutex::new(self.request()),
             within: Some(within),
@@ -172,11 +176,24 @@ impl SessionRuns {
         self.resources.admission.place(&self.login)
     }
 
+    /// Ends the session: what it runs, and what would begin in it. Doors that keep its connection let it go.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.cancel_last();
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// A turn for work of this session.
     ///
     /// # Errors
-    /// 53300: too many wait, or this work has waited for too long.
+    /// 53300: too many wait, or this work has waited for too long. 57P01: an operator ended the session.
     pub(crate) async fn admit(&self) -> Result<Permit> {
+        if self.is_ended() {
+            return Err(Error::new(ErrorCode::AdminShutdown, "an operator ended the session"));
+        }
         if self.is_within() {
             return Ok(self.place().turn_within());
         }
@@ -376,6 +393,7 @@ impl Run {
         let account = self.runs.statement_account();
         let holder = self.runs.holder(&account);
         let memory = StatementMemory::begin(&account, &interrupt, &self.statement.template().text)?;
+        permit.computes(&interrupt, memory.measured());
         let guard = Guard { interrupt, permit: Turn::new(permit), holder: Some(Arc::clone(&holder)), memory };
         Ok((guard, account, holder))
     }

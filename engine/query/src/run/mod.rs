@@ -14,5 +14,6 @@ pub(crate) mod measured_memory;
 pub(crate) mod memory;
 pub(crate) mod pieces;
 pub(crate) mod row_limit;
+mod running_statements;
 pub(crate) mod session_block;
 pub(crate) mod start_time;

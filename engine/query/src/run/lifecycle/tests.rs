@@ -47,6 +47,17 @@ fn rows(rows: u64) -> WireRows {
 }
 
 #[tokio::test]
+async fn nothing_begins_in_a_session_that_an_operator_ended() {
+    let f = fixture();
+    let (mut before, interrupt) = (f.begin(), f.runs.interrupt(None));
+    before.admit().await.unwrap();
+    f.runs.end();
+    assert!(interrupt.token().is_cancelled());
+    drop(before);
+    assert_eq!(f.begin().admit().await.unwrap_err().code(), ErrorCode::AdminShutdown);
+}
+
+#[tokio::test]
 async fn a_session_is_active_while_a_run_of_any_kind_goes_on() {
     let f = fixture();
     assert_eq!((f.activity.state(), f.activity.statements()), ("idle", 0));

@@ -63,7 +63,6 @@ impl GateSession {
             listening: Listening::default(),
             learning_feed: Arc::new(LearningFeed::new(origin.gate.observer().traces())),
             inner,
-            ended: Arc::default(),
             place: None,
         }
     }

@@ -118,7 +118,7 @@ impl GateSession {
         form: WireForm,
     ) -> Result<std::result::Result<WireRows, LookUpRefusal>> {
         // A turn that is free now is given back by this look-up itself, and costs no count of owners.
-        let turn = cached.place.short_turn();
+        let turn = if self.runs.is_ended() { None } else { cached.place.short_turn() };
         if turn.is_none() {
             run.admit().await?;
         }
