@@ -6,7 +6,7 @@ use crate::service::Service;
 use crate::sessions::let_in::LetIn;
 use crate::sessions::session::FlightSession;
 use crate::status::status;
-use crate::transport::Caller;
+use crate::transport::{Caller, charged};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::FutureExt as _;
 use querygate_types::{Error, Result};
@@ -29,6 +29,7 @@ pub(crate) struct Entrance {
     service: Service,
     sessions: FlightServiceServer<Service>,
     logins: FlightServiceServer<Service>,
+    message_bytes_max: usize,
 }
 
 impl Entrance {
@@ -39,6 +40,7 @@ impl Entrance {
             service,
             logins: server.clone().max_decoding_message_size(LOGIN_BYTES_MAX.min(message_bytes_max)),
             sessions: server.max_decoding_message_size(message_bytes_max),
+            message_bytes_max,
         }
     }
 
@@ -64,7 +66,7 @@ impl Called<http::Request<Body>> for Entrance {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let mut own = self.clone();
         let caller = request.extensions().get::<Caller>().cloned();
         Box::pin(async move {
@@ -73,6 +75,7 @@ impl Called<http::Request<Body>> for Entrance {
             }
             match own.judge(request.headers(), caller).await {
                 Ok(session) => {
+                    let mut request = request.map(|body| charged(body, session.main(), own.message_bytes_max));
                     request.extensions_mut().insert(LetIn(session));
                     own.sessions.call(request).await
                 }

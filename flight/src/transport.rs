@@ -1,8 +1,10 @@
 //! One client's byte stream, plain or TLS, with its place among the connections. Of HTTP it knows where calls begin.
 
+mod charged_body;
 mod frames;
 mod meter;
 
+pub(crate) use charged_body::charged;
 pub(crate) use meter::{CONNECTION_BYTES, TLS_BYTES};
 
 use crate::config::FlightConfig;

@@ -7,6 +7,7 @@ mod extended;
 mod guard;
 mod halt;
 mod idle;
+mod input_charge;
 mod pipelined_lookup;
 mod simple;
 mod stream;
@@ -18,6 +19,7 @@ use crate::connection::extended::Extended;
 use crate::connection::guard::Guard;
 use crate::connection::halt::{Closing, Halt};
 use crate::connection::idle::Idle;
+use crate::connection::input_charge::InputCharge;
 use crate::door_state::DoorState;
 use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
@@ -50,6 +52,7 @@ pub(crate) struct Connection {
     pub(crate) out: Vec<u8>,
     pub(crate) extended: Extended,
     pub(crate) input: BytesMut,
+    input_charge: InputCharge,
     /// Whether what lies at its front is taken apart, as it was not to be answered at once.
     apart: bool,
     pub(crate) waker: Known,
@@ -87,6 +90,7 @@ impl Connection {
             slot: Arc::clone(&registration.slot),
             out: Vec::new(),
             input: BytesMut::new(),
+            input_charge: InputCharge::default(),
             apart: false,
             waker: Known::default(),
             idle: Idle::default(),
@@ -162,8 +166,15 @@ impl Connection {
             if between_messages {
                 self.input = BytesMut::new();
             }
+            self.charge_input()?;
             self.wait(between_messages).await?;
         }
+    }
+
+    /// Charges the user for what came of a message. One who has no memory left for it is not waited for.
+    pub(crate) fn charge_input(&mut self) -> Result<(), Closing> {
+        let charged = self.input_charge.settle(self.input.capacity(), &*self.session);
+        charged.map_err(|error| Closing::Saying(error.into()))
     }
 
     async fn wait(&mut self, between_messages: bool) -> Result<(), Closing> {

@@ -19,5 +19,7 @@ mod http;
 mod http2;
 #[path = "strangers/postgres.rs"]
 mod postgres;
+#[path = "strangers/users.rs"]
+mod users;
 #[path = "strangers/world.rs"]
 mod world;

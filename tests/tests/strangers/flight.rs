@@ -12,10 +12,15 @@ const METHODS: [&str; 9] =
 
 /// Streams that each say they send 16 MB, and send as much as is taken.
 fn half_messages(address: SocketAddr, method: &str, connections: usize, streams: u32) -> Vec<Http2> {
+    half_calls(address, &call(method), connections, streams)
+}
+
+/// The same of calls with these headers.
+pub(crate) fn half_calls(address: SocketAddr, block: &[u8], connections: usize, streams: u32) -> Vec<Http2> {
     let mut all: Vec<Http2> = (0..connections).map(|_| Http2::connect(address)).collect();
     for one in &mut all {
         for stream in 0..streams {
-            one.begin(2 * stream + 1, &call(method), &half_message(16 << 20));
+            one.begin(2 * stream + 1, block, &half_message(16 << 20));
         }
     }
     let (mut moved, began) = (Instant::now(), Instant::now());

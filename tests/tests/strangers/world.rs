@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use tonic::transport::Endpoint;
 
 /// What all strangers may have together, and what the allocator, users beside them and a build without optimization take.
-const GROWTH_MAX: u64 = (32 + 40) << 20;
+pub(crate) const GROWTH_MAX: u64 = (32 + 40) << 20;
+/// The allocator gives back at once, so that what the process has is what is held.
+const ALLOCATOR: [&str; 2] = ["env", "_RJEM_MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0"];
 /// A user's login and question; a second on a machine with nothing else to do. What it took is printed.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -31,23 +33,37 @@ fn open_doors(server: &Server) -> BTreeSet<String> {
     line.1.split(", ").map(|door| door.split_once(" on ").expect(line.1).0.to_owned()).collect()
 }
 
+/// A configuration with other limits.
+fn limited(config: &str, limits: &str) -> String {
+    let (before, section) = config.split_once("[limits]\n").expect("a section of limits");
+    let after = section.split_once("\n[").map_or("", |(_, after)| after);
+    format!("{before}[limits]\n{limits}\n[{after}")
+}
+
 pub(crate) struct World {
     pub(crate) server: Server,
     _variant: Variant,
     before: u64,
+    most: u64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with("", GROWTH_MAX)
+    }
+
+    /// `limits`: lines of the configuration's section of limits. `most`: bytes that the process may grow by.
+    pub(crate) fn with(limits: &str, most: u64) -> Self {
         let mine = std::process::id().to_string();
         let raised = Command::new("prlimit").args(["--pid", &mine, "--nofile=8192:"]).status().unwrap();
         assert!(raised.success(), "this test needs 8,192 open files");
         let variant = Variant::new(|config| {
+            let config = if limits.is_empty() { config } else { limited(&config, limits) };
             if config.contains("[rest]") { config } else { config + "\n[rest]\nlisten = \"127.0.0.1:0\"\n" }
         });
-        let server = variant.serve();
+        let server = variant.serve_by(&ALLOCATOR);
         assert_eq!(open_doors(&server), ATTACKED.map(str::to_owned).into(), "a door that no attack knows");
-        let mut world = Self { server, _variant: variant, before: 0 };
+        let mut world = Self { server, _variant: variant, before: 0, most };
         // What is made once is not a stranger's.
         for _ in 0..3 {
             world.users();
@@ -139,7 +155,7 @@ impl World {
         if std::env::var_os("STRANGERS_MEASURE").is_some() {
             return;
         }
-        assert!(grown <= GROWTH_MAX, "{name}: grown by {} MB", grown >> 20);
+        assert!(grown <= self.most, "{name}: grown by {} MB", grown >> 20);
         assert!(longest.iter().all(|(_, took)| *took < LONG), "{name}: {longest:?}");
         assert!(self.server.is_alive(), "{name}");
     }

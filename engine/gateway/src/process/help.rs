@@ -66,10 +66,7 @@ const TEXTS: [(&str, &str); 82] = [
     ("querygate_self_checks_total", "Reads that were computed in the gate, too, by what that found."),
     ("querygate_sessions", "Open sessions."),
     ("querygate_sessions_max", "Sessions that may be open."),
-    (
-        "querygate_silent_step_seconds",
-        "Time in which a thread did not ask whether its statement is over, where it was long.",
-    ),
+    ("querygate_silent_step_seconds", "Time in which a thread did not ask, where it was long."),
     ("querygate_silent_steps_total", "Times that a thread did not ask for 0.1 s whether its statement is over."),
     ("querygate_silent_threads", "Threads that have not asked for 0.1 s whether their statement is over."),
     ("querygate_source_breaker", "1 for the state that the breaker of a source is in."),

@@ -7,18 +7,20 @@ use crate::callers::Sender;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::work::{Held, Work};
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use bytes::BytesMut;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use querygate_types::Error;
 use querygate_types::json::read::Fault;
 use querygate_types::json::value::value_of_bytes;
 use querygate_web::{Peer, random_token};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parameters of one request.
@@ -130,13 +132,32 @@ impl Call {
     /// # Errors
     /// It is larger than `most` bytes, or did not arrive whole.
     pub(crate) async fn bytes(self, most: usize) -> Result<Bytes, Refusal> {
-        let unread = |error: axum::Error| {
-            if error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-                return Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes."));
+        self.read(most, |_| Ok(())).await
+    }
+
+    /// The same, charged to its user as they arrive and for as long as the second part is kept.
+    async fn charged_bytes(self, work: &Work, most: usize) -> Result<(Bytes, Held), Refusal> {
+        let mut held = work.held();
+        let bytes = self.read(most, |more| held.grow(more)).await?;
+        held.set(weight(&bytes))?;
+        Ok((bytes, held))
+    }
+
+    /// `charge`: is given how many bytes came.
+    async fn read(self, most: usize, mut charge: impl FnMut(usize) -> Result<(), Error>) -> Result<Bytes, Refusal> {
+        let mut body = Limited::new(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most);
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+                true => Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes.")),
+                false => Refusal::new(Code::InvalidRequest, "The body did not arrive whole."),
+            })?;
+            if let Ok(data) = frame.into_data() {
+                charge(data.len())?;
+                bytes.extend_from_slice(&data);
             }
-            Refusal::new(Code::InvalidRequest, "The body did not arrive whole.")
-        };
-        to_bytes(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most).await.map_err(unread)
+        }
+        Ok(bytes.freeze())
     }
 
     /// The body as JSON; `None` of a request without one.
@@ -152,9 +173,7 @@ impl Call {
     /// # Errors
     /// As [`json_if_any`](Self::json_if_any); the user has no room for it.
     pub(crate) async fn charged_json(self, work: &Work, most: usize) -> Result<(Option<Value>, Held), Refusal> {
-        let bytes = self.bytes(most).await?;
-        let mut held = work.held();
-        held.grow(weight(&bytes))?;
+        let (bytes, held) = self.charged_bytes(work, most).await?;
         Ok((json_of(&bytes)?, held))
     }
 
@@ -184,9 +203,7 @@ impl Call {
         work: &Work,
         most: usize,
     ) -> Result<(Option<Value>, Digits, Held), Refusal> {
-        let bytes = self.bytes(most).await?;
-        let mut held = work.held();
-        held.grow(weight(&bytes))?;
+        let (bytes, mut held) = self.charged_bytes(work, most).await?;
         let body = json_of(&bytes)?;
         Ok((body, Digits::of(&bytes, &mut held)?, held))
     }

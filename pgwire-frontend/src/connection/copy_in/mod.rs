@@ -189,6 +189,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(error) => return Err(Closing::Saying(error.into()).into()),
             }
+            self.charge_input()?;
             tokio::select! {
                 biased;
                 () = self.slot.kill.cancelled() => {
