@@ -38,7 +38,7 @@ impl SystemExtension for Events {
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
         RELATION.check_name(relation)?;
         let last = self.last();
-        let is_shown = |one: &Arc<Subscription>| reader.operator || one.subscriber.login == reader.login;
+        let is_shown = |one: &Arc<Subscription>| reader.may_see_work_of(&one.subscriber.login);
         let row = |one: Arc<Subscription>| {
             let sequence = one.sequence.load(Ordering::Relaxed);
             let objects = one.subscriber.objects.as_ref().map_or_else(|| "*".to_owned(), |names| names.join(","));

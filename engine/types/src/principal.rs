@@ -98,6 +98,13 @@ impl Principal {
         self.scope.as_ref().is_none_or(|scope| scope.allows(object, operation))
     }
 
+    /// Whether what a login asked for and holds is shown, as far as the gate writes it down: an operator sees all of it, a user his own. By a
+    /// credential that is good for less, nothing: its owner asked for more than it may.
+    #[must_use]
+    pub fn may_see_work_of(&self, login: &str) -> bool {
+        self.operator || self.scope.is_none() && self.login == login
+    }
+
     /// This user by a credential that is good for less. Who operates the gate does not by such a credential.
     #[must_use]
     pub fn narrowed(mut self, scope: Scope) -> Self {

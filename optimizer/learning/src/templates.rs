@@ -220,7 +220,7 @@ impl SystemExtension for Templates {
         RELATION.check_name(relation)?;
         let state = self.state();
         if !reader.operator {
-            let own = state.sums.iter().filter(|((_, login), _)| **login == *reader.login);
+            let own = state.sums.iter().filter(|((_, login), _)| reader.may_see_work_of(login));
             return Ok(own.map(|((fingerprint, login), sums)| row(*fingerprint, Some(&**login), 1, sums)).collect());
         }
         let mut all: BTreeMap<u64, (u64, &str, Sums)> = BTreeMap::new();

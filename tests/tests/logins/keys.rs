@@ -59,6 +59,13 @@ fn a_narrowed_key_is_good_for_its_scope_at_every_door() {
     let (_, wide) = world.new_key(&["nora"]);
     assert!(world.psql(&wide, "require", &["-c", "SELECT * FROM customers"]).success);
     assert!(!run("SELECT * FROM customers").success);
+    // What its owner asked for by another one names what this one may not see.
+    for (relation, column) in [("queries", "login"), ("sessions", "login"), ("audit", "login"), ("held", "login")] {
+        let sql = format!("SELECT count(*) FROM querygate.{relation} WHERE {column} = 'nora'");
+        let [narrowed, whole] = [&key, &wide].map(|key| world.psql(key, "require", &["-At", "-c", &sql]));
+        assert_eq!(narrowed.out.trim(), "0", "{relation}: {}", narrowed.both());
+        assert!(relation == "held" || whole.out.trim() != "0", "{relation}: {}", whole.both());
+    }
 }
 
 #[test]

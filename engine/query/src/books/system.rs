@@ -27,7 +27,7 @@ pub(crate) fn tables(
     principal: &Arc<Principal>,
     starts: Vec<[String; 3]>,
 ) -> Vec<(&'static str, Arc<LiveTable>)> {
-    let own = |login: &str, principal: &Principal| principal.operator || login == principal.login;
+    let own = |login: &str, principal: &Principal| principal.may_see_work_of(login);
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));
     let queries = move || o.queries().iter().filter(|q| own(&q.login, &p)).map(|q| query_row(q)).collect();
     let (o, p) = (Arc::clone(observer), Arc::clone(principal));

@@ -37,9 +37,8 @@ impl SystemExtension for HeldExtension {
         if relation != RELATION.name {
             return Err(Error::internal(format_args!("no relation {relation}")));
         }
-        let of = (!reader.operator).then_some(reader.login.as_str());
         // Sources are named to operators only.
-        let sessions = self.0.held(of, reader.operator);
+        let sessions = self.0.held(|login| reader.may_see_work_of(login), reader.operator);
         let row = |session: u64, login: &str, door: &str, held: HeldResource| {
             let text = |text: &str| if text.is_empty() { Cell::Null } else { Cell::text(text) };
             vec![

@@ -33,11 +33,14 @@ impl SessionDirectory {
         self.open().remove(&id);
     }
 
-    /// What sessions of a login hold (`None`: all sessions): the number of each, its login, its door. `sources`: whether those of
-    /// transactions are named.
-    pub(crate) fn held(&self, of: Option<&str>, sources: bool) -> Vec<(u64, Arc<str>, Door, Vec<HeldResource>)> {
+    /// What sessions of these logins hold: the number of each, its login, its door. `sources`: whether those of transactions are named.
+    pub(crate) fn held(
+        &self,
+        of: impl Fn(&str) -> bool,
+        sources: bool,
+    ) -> Vec<(u64, Arc<str>, Door, Vec<HeldResource>)> {
         let open = self.open();
-        let wanted = open.iter().filter(|(_, session)| of.is_none_or(|login| *session.login == *login));
+        let wanted = open.iter().filter(|(_, session)| of(&session.login));
         let held = |(id, session): (&u64, &OpenSession)| {
             (*id, Arc::clone(&session.login), session.door, session.holder.held(sources))
         };

@@ -289,7 +289,7 @@ impl SystemExtension for Anomalies {
     fn rows(&self, relation: &str, reader: &Principal) -> Result<Vec<Vec<Cell>>> {
         RELATION.check_name(relation)?;
         let own = |incident: &&Incident| {
-            reader.operator || incident.login.as_deref().is_some_and(|login| login == reader.login)
+            reader.operator || incident.login.as_deref().is_some_and(|login| reader.may_see_work_of(login))
         };
         Ok(locked(&self.book).incidents.values().filter(own).map(|incident| row(incident, reader.operator)).collect())
     }

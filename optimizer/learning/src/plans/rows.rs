@@ -35,7 +35,7 @@ impl PlanAdvice {
         let book = self.book();
         match relation {
             "plans" => {
-                let own = |entry: &&Entry| reader.operator || entry.key.login == reader.login;
+                let own = |entry: &&Entry| reader.may_see_work_of(&entry.key.login);
                 let mut entries: Vec<&Entry> = book.entries.values().filter(own).collect();
                 entries.sort_by(|a, b| a.key.cmp(&b.key));
                 Ok(entries.into_iter().flat_map(|entry| alternatives(entry, reader.operator)).collect())
