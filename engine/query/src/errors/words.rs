@@ -131,6 +131,11 @@ const FIXED: &[(&str, ErrorCode, &str)] = &[
         ErrorCode::UndefinedFunction,
         "operator does not exist for this type",
     ),
+    (
+        "Cannot automatically convert",
+        ErrorCode::UndefinedFunction,
+        "function or operator does not exist for these argument types",
+    ),
     ("not found in struct", ErrorCode::UndefinedColumn, "column not found in data type record"),
     ("Failed to coerce arguments", ErrorCode::UndefinedFunction, "function does not exist for these argument types"),
 ];

@@ -427,7 +427,7 @@ fn settle_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<
     if !arithmetic {
         return Ok(Transformed::no(whole(left, right)));
     }
-    day_counts::refuse_bigints(&left, op, &right, schema)?;
+    day_counts::refuse_numbers(&left, op, &right, schema)?;
     // Asking a long chain for its type at each of its operators takes time that grows with the square of its length.
     if op != Operator::Divide && digits_of(&left).is_none() && digits_of(&right).is_none_or(|(_, scale)| scale == 0) {
         return Ok(Transformed::no(whole(left, right)));
