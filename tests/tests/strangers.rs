@@ -11,6 +11,8 @@
     reason = "tests panic and tell figures"
 )]
 
+#[path = "strangers/crowd.rs"]
+mod crowd;
 #[path = "strangers/flight.rs"]
 mod flight;
 #[path = "strangers/http.rs"]

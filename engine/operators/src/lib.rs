@@ -5,6 +5,8 @@
 
 mod null_aware_anti_join;
 mod perfect_hash;
+mod plain_sort;
 
 pub use null_aware_anti_join::NullAwareAntiJoinExec;
 pub use perfect_hash::{AggregateByPerfectHash, PerfectHashAggregateExec};
+pub use plain_sort::{PlainSortExec, SortPlainTexts};

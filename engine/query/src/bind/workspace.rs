@@ -52,8 +52,14 @@ const KEY_DENSITY_LEAST: f64 = 0.1;
 /// Rounds of the logical rules for statements that read the catalog alone.
 const BRIEF_PASSES: usize = 1;
 
-/// Engine configuration that all sessions share.
-pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
+/// What each stream of a sort keeps for its merge: DataFusion's 10 MB, or so little that all streams together keep an eighth of what a
+/// statement may hold.
+fn merge_bytes(memory: usize, streams: usize) -> usize {
+    (memory / 8 / streams.max(1)).clamp(1 << 20, 10 << 20)
+}
+
+/// Engine configuration that all sessions share. `memory`: bytes that a statement may hold.
+pub(crate) fn session_config(target_partitions: usize, memory: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG_NAME, "public")
         .with_create_default_catalog_and_schema(false)
@@ -67,6 +73,7 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.optimizer.prefer_existing_sort = false;
     // Of `min(a), min(b + 1)` the engine makes a filter of `a` alone, and leaves out rows that hold the other's least value.
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    options.execution.sort_spill_reservation_bytes = merge_bytes(memory, target_partitions);
     crate::bind::spill_files::close_after_each_batch(&mut options.execution);
     options.execution.perfect_hash_join_min_key_density = KEY_DENSITY_LEAST;
     // It compares metadata too, where both plans of a set operation keep another side's.

@@ -349,7 +349,8 @@ impl Engine {
             own.into_iter().chain(supplied).chain(history).chain(events).collect()
         };
         let environment = Arc::clone(&self.environment);
-        let config = crate::bind::workspace::session_config(self.options.target_partitions);
+        let config =
+            crate::bind::workspace::session_config(self.options.target_partitions, self.options.memory_per_query);
         crate::bind::workspace::build_workspace(rights, live, environment, config, own).await
     }
 

@@ -22,7 +22,7 @@ use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use querygate_catalog::federation::TableSizes;
-use querygate_operators::AggregateByPerfectHash;
+use querygate_operators::{AggregateByPerfectHash, SortPlainTexts};
 use querygate_rules::date_bounds::DateBounds;
 use querygate_rules::join_order::{JoinOrder, JoinSides};
 use querygate_types::{Error, Result};
@@ -123,6 +123,7 @@ pub(crate) fn physical() -> Result<Vec<Physical>> {
     rules.push(Arc::new(LimitedGroups));
     rules.push(Arc::new(MeterOperators));
     rules.push(Arc::new(AggregateByPerfectHash));
+    rules.push(Arc::new(SortPlainTexts));
     rules.push(Arc::new(YieldToOthers));
     Ok(cancellable_physical(rules))
 }

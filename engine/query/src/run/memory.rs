@@ -20,12 +20,22 @@ pub(crate) struct Account {
     above: Arc<dyn MemoryPool>,
     most: usize,
     used: AtomicUsize,
+    /// Operators of a statement that write what they hold into files when they get no more, and what they hold.
+    spillers: AtomicUsize,
+    spillable: AtomicUsize,
 }
 
 impl Account {
     #[expect(clippy::new_ret_no_self, reason = "an account is only ever asked as a pool")]
     pub(crate) fn new(owner: Owner, above: Arc<dyn MemoryPool>, most: usize) -> Arc<dyn MemoryPool> {
-        Arc::new(Self { owner, above, most, used: AtomicUsize::new(0) })
+        Arc::new(Self {
+            owner,
+            above,
+            most,
+            used: AtomicUsize::new(0),
+            spillers: AtomicUsize::new(0),
+            spillable: AtomicUsize::new(0),
+        })
     }
 
     /// The first account, from this one outwards, that would be charged, with this number of bytes more, an eighth more than
@@ -33,9 +43,20 @@ impl Account {
     pub(crate) fn overdrawn_by(&self, more: usize) -> Option<DataFusionError> {
         let used = self.used.load(Ordering::Relaxed);
         if used.saturating_add(more) > self.most.saturating_add((self.most / 8).max(TOLERATED_LEAST)) {
-            return Some(self.is_full(more, used));
+            return Some(self.is_full(("what is measured", more), used));
         }
         self.above.downcast_ref::<Self>().and_then(|above| above.overdrawn_by(more))
+    }
+
+    /// Whether an operator that can spill gets more. A quarter is left to those that cannot, or a sort would leave no room for the
+    /// expressions below it; and beyond a half of all, none gets more than an equal share, or one would leave no room for the next.
+    fn may_hold(&self, reservation: &MemoryReservation, additional: usize) -> bool {
+        if self.owner != Owner::Statement || !reservation.consumer().can_spill() {
+            return true;
+        }
+        let (most, own) = (self.most - self.most / 4, reservation.size().saturating_add(additional));
+        let all = self.spillable.load(Ordering::Relaxed).saturating_add(additional);
+        all <= self.most / 2 || all <= most && own <= most / self.spillers.load(Ordering::Relaxed).max(1)
     }
 
     /// The outermost account.
@@ -43,13 +64,19 @@ impl Account {
         self.above.downcast_ref::<Self>().map_or(self, Self::whole)
     }
 
-    fn is_full(&self, additional: usize, used: usize) -> DataFusionError {
+    /// The consumer that wanted bytes, and how many.
+    fn is_full(&self, (consumer, additional): (&str, usize), used: usize) -> DataFusionError {
         DataFusionError::ResourcesExhausted(format!(
-            "{} was asked for {additional} bytes beside {used} of its {}",
+            "{} was asked by {consumer} for {additional} bytes beside {used} of its {}",
             self.owner.mark(),
             self.most
         ))
     }
+}
+
+/// These bytes, where they can be spilled.
+fn spillable(reservation: &MemoryReservation, bytes: usize) -> usize {
+    if reservation.consumer().can_spill() { bytes } else { 0 }
 }
 
 impl fmt::Display for Account {
@@ -64,39 +91,49 @@ impl MemoryPool for Account {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
+        self.spillers.fetch_add(usize::from(consumer.can_spill()), Ordering::Relaxed);
         self.above.register(consumer);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
+        self.spillers.fetch_sub(usize::from(consumer.can_spill()), Ordering::Relaxed);
         self.above.unregister(consumer);
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.used.fetch_add(additional, Ordering::Relaxed);
+        self.spillable.fetch_add(spillable(reservation, additional), Ordering::Relaxed);
         self.above.grow(reservation, additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.used.fetch_sub(shrink, Ordering::Relaxed);
+        self.spillable.fetch_sub(spillable(reservation, shrink), Ordering::Relaxed);
         self.above.shrink(reservation, shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        let wanted = (reservation.consumer().name(), additional);
         // An operator asks when it has taken in more: what it holds by then counts, too.
         if self.owner == Owner::Statement {
-            ask().map_err(|error| self.is_full(additional, self.reserved()).context(error.to_string()))?;
+            ask().map_err(|error| self.is_full(wanted, self.reserved()).context(error.to_string()))?;
+        }
+        if !self.may_hold(reservation, additional) {
+            return Err(self.is_full(wanted, self.reserved()));
         }
         let fits = |used: usize| used.checked_add(additional).filter(|sum| *sum <= self.most);
         let used = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-        let used = used.map_err(|used| self.is_full(additional, used))?;
+        let used = used.map_err(|used| self.is_full(wanted, used))?;
         let charged = match (self.above.try_grow(reservation, additional), self.owner) {
             // The pool below the gate's account has no name for itself.
-            (Err(_), Owner::Gate) => Err(self.is_full(additional, used)),
+            (Err(_), Owner::Gate) => Err(self.is_full(wanted, used)),
             (charged, _) => charged,
         };
-        charged.inspect_err(|_| {
-            self.used.fetch_sub(additional, Ordering::Relaxed);
-        })
+        match charged {
+            Ok(()) => self.spillable.fetch_add(spillable(reservation, additional), Ordering::Relaxed),
+            Err(_) => self.used.fetch_sub(additional, Ordering::Relaxed),
+        };
+        charged
     }
 
     fn reserved(&self) -> usize {
@@ -141,6 +178,27 @@ mod tests {
 
     fn reservation(pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
         MemoryConsumer::new("test").register(pool)
+    }
+
+    #[test]
+    fn operators_that_can_spill_leave_room_for_others() {
+        let user = Accounts::new(1_000, 1_000).user("ada");
+        let statement = Account::new(Owner::Statement, user, 160);
+        let sort = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&statement);
+        let (first, second) = (sort("first"), sort("second"));
+        first.try_grow(80).unwrap();
+        assert!(first.try_grow(1).is_err(), "more than its share, where half is held");
+        second.try_grow(40).unwrap();
+        assert!(second.try_grow(1).is_err(), "a quarter is left");
+        let expression = reservation(&statement);
+        expression.try_grow(40).unwrap();
+        drop((first, second));
+        let alone = sort("alone");
+        alone.try_grow(120).unwrap();
+        assert!(alone.try_grow(1).is_err());
+        alone.free();
+        drop(expression);
+        alone.try_grow(120).unwrap();
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Shop {
         let principal = Arc::new(Principal::builder(login).permission_set(permission_set).build());
         let deployment = Arc::clone(&self.deployment);
         let workspace = on_runtime(async move {
-            let config = session_config(target_partitions);
+            let config = session_config(target_partitions, 1 << 30);
             let rights = Arc::new(ReaderRights::evaluate(&deployment, &principal, 0));
             build_workspace(rights, |_| Vec::new(), Arc::default(), config, None).await.unwrap()
         });
