@@ -33,15 +33,26 @@ pub(crate) struct Pace {
     most: usize,
     /// Bytes of the constants that are written into each row.
     constant: usize,
+    /// Whether there are constants of any length, which a condition may write into some rows only.
+    is_open: bool,
 }
 
 /// Rows of the first piece, of which nothing is known.
 const FIRST_ROWS: usize = 64;
 
+/// How many times as many rows as before are handed up where constants may be of any length.
+const OPEN_GROWTH: usize = 4;
+
 impl Pace {
     pub(crate) fn new(constants: Constants) -> Self {
         let first = if constants.is_open { 1 } else { FIRST_ROWS };
-        Self { rest: None, given: 0, most: rows_of(constants.bytes).min(first), constant: constants.bytes }
+        Self {
+            rest: None,
+            given: 0,
+            most: rows_of(constants.bytes).min(first),
+            constant: constants.bytes,
+            is_open: constants.is_open,
+        }
     }
 
     /// What is left of a batch, if any.
@@ -54,7 +65,9 @@ impl Pace {
         let rows = std::mem::take(&mut self.given);
         if rows > 0 {
             let each = made.bytes.div_ceil(rows).max(made.row);
-            self.most = rows_of(each);
+            let most = rows_of(each);
+            // Rows without such a constant tell nothing of those with it.
+            self.most = if self.is_open { most.min(rows.saturating_mul(OPEN_GROWTH)).min(FIRST_ROWS) } else { most };
         }
     }
 
@@ -86,6 +99,20 @@ mod tests {
     use arrow::array::{ArrayRef, AsArray, Int64Array};
     use arrow::datatypes::Int64Type;
     use std::sync::Arc;
+
+    #[test]
+    fn rows_without_an_open_constant_tell_little_of_the_next() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..8_192));
+        let mut next = Some(RecordBatch::try_from_iter([("n", numbers)]).unwrap());
+        let mut pace = Pace::new(Constants { bytes: 0, is_open: true });
+        let mut pieces = Vec::new();
+        while let Some(rest) = next.filter(|_| pieces.len() < 6) {
+            pieces.push(pace.cut(rest).num_rows());
+            pace.learn(Made { bytes: 0, row: if pieces.len() == 5 { 5 << 20 } else { 8 } });
+            next = pace.rest();
+        }
+        assert_eq!(pieces, [1, 4, 16, 64, 64, 1]);
+    }
 
     #[test]
     fn rows_come_in_pieces_of_which_a_usual_batch_is_made() {

@@ -97,7 +97,16 @@ fn each<T>(texts: &StringViewArray, read: impl Fn(&str) -> Result<T>) -> Result<
 }
 
 fn moments<T>(texts: &StringViewArray, name: &str, read: impl Fn(&str) -> Result<T, Wrong>) -> Result<Vec<Option<T>>> {
-    each(texts, |text| read(text).map_err(|wrong| wrong.error(name)))
+    each(texts, |text| {
+        let read = if is_too_long(text) { Err(Wrong::Syntax) } else { read(text) };
+        read.map_err(|wrong| wrong.error(name))
+    })
+}
+
+/// Whether a text has more signs than PostgreSQL puts together for a moment or an interval, which is its room for the longest of them.
+fn is_too_long(text: &str) -> bool {
+    const SIGNS_MAX: usize = 256;
+    text.len() > SIGNS_MAX && text.bytes().filter(|byte| !byte.is_ascii_whitespace()).nth(SIGNS_MAX).is_some()
 }
 
 fn numbers<T: ArrowPrimitiveType>(
@@ -221,4 +230,18 @@ pub fn canonical_value(value: ScalarValue, pg_type: PgType) -> Result<ScalarValu
 
 fn no_such(name: &'static str) -> DataFusionError {
     external(Error::new(ErrorCode::InvalidTextRepresentation, format!("invalid input syntax for type {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_long;
+
+    /// As PostgreSQL 15 takes and refuses them.
+    #[test]
+    fn moments_have_few_signs_and_any_blanks() {
+        let taken = [format!("1.{} sec", "0".repeat(240)), format!("{}2020-01-01", " ".repeat(1_000))];
+        assert!(taken.iter().all(|text| !is_too_long(text)));
+        let refused = [format!("1.{} sec", "0".repeat(300)), "2020-01-01 ".repeat(100)];
+        assert!(refused.iter().all(|text| is_too_long(text)));
+    }
 }
