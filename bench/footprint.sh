@@ -38,6 +38,13 @@ run_described() {
     gate=
 }
 
+# Resident memory beside its limits.
+run_memory() {
+    [[ -n ${NO_BUILD:-} ]] || $CARGO build --profile "$PROFILE" -p querygate
+    printf '\n### Memory beside its limits\n\n%s\n\n' "$(machine)"
+    python3 bench/memory.py "$programs/querygate" "${CURVE:-bench/curves/statements.svg}"
+}
+
 # Corrected estimates of rows, on data that training never saw.
 run_cardinality() {
     local data=${QUERYGATE_SHARED:-../shared}/data/cardinality

@@ -4,6 +4,7 @@
 //! An expression is computed in one go on one thread, without a place to hand a pool through: what to charge is a variable of
 //! the thread, set around each poll of an operator or of planning, and as it was before afterwards.
 
+use crate::memory::{self, Owner};
 use crate::pace::Made;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -79,9 +80,7 @@ pub fn charge(bytes: usize) -> Result<()> {
     let charged = METER.with_borrow_mut(|meter| match meter {
         None if bytes > CALL_BYTES_MAX => Err(out_of_memory()),
         None => Ok(()),
-        Some(Meter::Run(making)) => {
-            making.reservation.try_grow(bytes).map_err(|error| out_of_memory().with_cause(error))
-        }
+        Some(Meter::Run(making)) => making.reservation.try_grow(bytes).map_err(|error| not_charged(&error)),
         Some(Meter::Planning(planning)) => {
             if planning.given_up.load(Ordering::Relaxed) {
                 return Err(canceled());
@@ -140,6 +139,13 @@ pub(crate) fn planning_goes_on() -> Result<()> {
         Some(Meter::Run(_)) | None => false,
     });
     if given_up { Err(DataFusionError::External(Box::new(canceled()))) } else { Ok(()) }
+}
+
+/// Why an account was not charged with what an expression makes. Where it is the user's or the gate's, what is kept beside is in the way.
+pub(crate) fn not_charged(error: &DataFusionError) -> Error {
+    let text = error.to_string();
+    let is_of_others = [Owner::User, Owner::Gate].into_iter().any(|owner| text.contains(owner.mark()));
+    if is_of_others { memory::out_of_memory(&text) } else { out_of_memory().with_cause(text) }
 }
 
 pub(crate) fn out_of_memory() -> Error {

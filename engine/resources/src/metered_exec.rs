@@ -3,7 +3,7 @@
 
 use crate::asking_expr::AskingExpr;
 use crate::bytes::own_bytes;
-use crate::charge::{Making, Meter, begin_batch, charge, enter, out_of_memory};
+use crate::charge::{Making, Meter, begin_batch, charge, enter, not_charged};
 use crate::measured::ask;
 use crate::memory::{Constants, Owner, out_of_memory as statement_is_full};
 use crate::pace::{Made, Pace};
@@ -295,7 +295,7 @@ impl MeteredStream {
         let bytes = batch.columns().iter().map(own_bytes).fold(constants, usize::saturating_add);
         self.kept.as_ref().map_or(Ok(()), |kept| {
             let charged = kept.try_grow(bytes.saturating_mul(2));
-            charged.map_err(|error| DataFusionError::External(Box::new(out_of_memory().with_cause(error))))
+            charged.map_err(|error| DataFusionError::External(Box::new(not_charged(&error))))
         })
     }
 }
