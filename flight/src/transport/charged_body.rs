@@ -31,7 +31,7 @@ struct MessageCharge {
     left: usize,
 }
 
-/// The body of a call of this session, whose messages have at most so many bytes. Ends with 53200 where its user has no room for a message.
+/// The body of a call of this session, whose messages have no more than `most` bytes. Ends with 53200 where its user has no room for a message.
 pub(crate) fn charged(body: Body, session: &Arc<dyn Session>, most: usize) -> Body {
     let session = Arc::clone(session);
     let mut charge = MessageCharge { session, most, holding: None, charged: 0, head: 0, came: 0, left: 0 };
