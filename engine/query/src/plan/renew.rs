@@ -32,7 +32,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use querygate_catalog::GatheringExec;
 use querygate_catalog::leaf::{GovernedExec, RenewedSides};
 use querygate_catalog::remote::Arguments;
-use querygate_operators::{NullAwareAntiJoinExec, PerfectHashAggregateExec};
+use querygate_operators::{NullAwareAntiJoinExec, PerfectHashAggregateExec, PlainSortExec};
 use querygate_pg_catalog::SystemTableExec;
 use querygate_resources::MeteredExec;
 use std::any::Any;
@@ -76,6 +76,7 @@ fn kind(node: &Arc<dyn ExecutionPlan>) -> Option<Kind> {
         || any.is::<UnnestExec>()
         || any.is::<UnorderedExec>()
         || any.is::<MeteredExec>()
+        || any.is::<PlainSortExec>()
         || any.downcast_ref::<ApplyExec>().is_some_and(ApplyExec::is_of_catalog);
     if inputs {
         return Some(Kind::Inputs);
