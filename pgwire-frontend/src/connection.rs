@@ -7,7 +7,6 @@ mod extended;
 mod guard;
 mod halt;
 mod idle;
-mod input_charge;
 mod pipelined_lookup;
 mod simple;
 mod stream;
@@ -19,7 +18,6 @@ use crate::connection::extended::Extended;
 use crate::connection::guard::Guard;
 use crate::connection::halt::{Closing, Halt};
 use crate::connection::idle::Idle;
-use crate::connection::input_charge::InputCharge;
 use crate::door_state::DoorState;
 use crate::observe::{self, Kind};
 use crate::report::{Report, write_notice};
@@ -27,6 +25,7 @@ use crate::transport::Transport;
 use crate::wire::{FrameLimits, Message, Phase, Recoverable, Refusal, Target, Writer, frame_end, next_message};
 use bytes::BytesMut;
 use futures::FutureExt as _;
+use querygate_query_api::holding::MessageCharge;
 use querygate_query_api::outcome::Effect;
 use querygate_query_api::service::{Session, TransactionStatus};
 use querygate_query_api::tokens::no_longer_holds;
@@ -52,7 +51,7 @@ pub(crate) struct Connection {
     pub(crate) out: Vec<u8>,
     pub(crate) extended: Extended,
     pub(crate) input: BytesMut,
-    input_charge: InputCharge,
+    input_charge: MessageCharge,
     /// Whether what lies at its front is taken apart, as it was not to be answered at once.
     apart: bool,
     pub(crate) waker: Known,
@@ -90,7 +89,7 @@ impl Connection {
             slot: Arc::clone(&registration.slot),
             out: Vec::new(),
             input: BytesMut::new(),
-            input_charge: InputCharge::default(),
+            input_charge: MessageCharge::default(),
             apart: false,
             waker: Known::default(),
             idle: Idle::default(),
@@ -173,7 +172,7 @@ impl Connection {
 
     /// Charges the user for what came of a message. One who has no memory left for it is not waited for.
     pub(crate) fn charge_input(&mut self) -> Result<(), Closing> {
-        let charged = self.input_charge.settle(self.input.capacity(), &*self.session);
+        let charged = self.input_charge.set(self.input.capacity(), || self.session.holding());
         charged.map_err(|error| Closing::Saying(error.into()))
     }
 

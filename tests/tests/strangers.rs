@@ -1,5 +1,6 @@
-//! What somebody without a login can take of a gate's memory and time, door by door: connections are held in every state that they can
-//! be brought into, and the process stays within what all strangers together may have. Users log in and work meanwhile.
+//! What somebody without a login, and one user with many connections, can take of a gate's memory and time, door by door: connections
+//! are held in every state that they can be brought into, and the process stays within what all strangers together, or one user, may
+//! have. Users log in and work meanwhile.
 //!
 //! The same list of attacks is run against each door that speaks the protocol; a gate with a door that no attack knows fails.
 

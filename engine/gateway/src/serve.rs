@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Bound([Option<SocketAddr>; DOORS.len()]);
 
 impl Bound {
-    /// These, and the port of a door.
+    /// The ports, with another one of this door.
     #[must_use]
     pub(crate) fn with(mut self, door: Door, address: Option<SocketAddr>) -> Self {
         if let Some(at) = DOORS.iter().position(|kind| kind.door == door) {

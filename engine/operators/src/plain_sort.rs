@@ -10,7 +10,7 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
 use datafusion::physical_plan::expressions::CastExpr;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -70,6 +70,12 @@ pub struct PlainSortExec {
 }
 
 impl PlainSortExec {
+    /// The sort as it is planned, for those who ask what a plan does with columns.
+    #[must_use]
+    pub const fn planned(&self) -> &SortExec {
+        &self.sort
+    }
+
     /// # Errors
     /// A column cannot be cast.
     fn of(sort: &SortExec) -> Result<Self> {
@@ -143,6 +149,10 @@ impl ExecutionPlan for PlainSortExec {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         self.over(children)
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        self.sort.cardinality_effect()
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -12,6 +12,32 @@ pub trait Holding: Send + Sync + Debug {
     fn resize(&self, bytes: usize) -> Result<()>;
 }
 
+/// Bytes of a message that are not charged.
+const MESSAGE_FREE: usize = 256 << 10;
+
+/// The charge of a message that arrives, to the user who sends it: messages may be long, and connections and calls many.
+#[derive(Debug, Default)]
+pub struct MessageCharge {
+    /// Made for the first long message.
+    holding: Option<Box<dyn Holding>>,
+    charged: usize,
+}
+
+impl MessageCharge {
+    /// Charges for this number of bytes, and no longer for those before. `holding`: makes a charge to the user.
+    ///
+    /// # Errors
+    /// 53200: the user's account is full.
+    pub fn set(&mut self, bytes: usize, holding: impl FnOnce() -> Box<dyn Holding>) -> Result<()> {
+        let bytes = if bytes <= MESSAGE_FREE { 0 } else { bytes };
+        if bytes != self.charged {
+            self.holding.get_or_insert_with(holding).resize(bytes)?;
+            self.charged = bytes;
+        }
+        Ok(())
+    }
+}
+
 /// Of a session whose service does not count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Uncounted;

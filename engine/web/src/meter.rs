@@ -19,6 +19,23 @@ const READ_COST: usize = 2 * READ;
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
+/// Bytes that are read at once: the server's buffer of a connection grows with what it reads, and stays as large.
+const PIECE: usize = 16 << 10;
+
+/// Reads a piece of what has come.
+pub(crate) fn read_piece(
+    tcp: &mut TcpStream,
+    context: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let room = PIECE.min(buf.remaining());
+    let mut piece = ReadBuf::new(buf.initialize_unfilled_to(room));
+    ready!(Pin::new(tcp).poll_read(context, &mut piece))?;
+    let read = piece.filled().len();
+    buf.advance(read);
+    Poll::Ready(Ok(()))
+}
+
 /// What was read of a request, and charged.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
@@ -42,7 +59,7 @@ impl Meter {
         // Woken when the connection is a user's.
         connection.reads(context);
         if connection.was_users() {
-            return Pin::new(tcp).poll_read(context, buf);
+            return read_piece(tcp, context, buf);
         }
         if !self.is_admitted {
             ready!(connection.purse().poll_charge(context, CONNECTION_BYTES));

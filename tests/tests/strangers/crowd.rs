@@ -16,13 +16,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const AT_MOST: Duration = Duration::from_secs(10);
 
 /// What one more user feels of something: look-ups, and the longest login and health check.
-struct Felt {
+struct UserDelays {
     look_ups: Vec<Duration>,
     login: Duration,
     health: Duration,
 }
 
-impl Felt {
+impl UserDelays {
     fn row(&mut self, of: &str, resident: u64) -> String {
         self.look_ups.sort();
         let at = |share: usize| self.look_ups[(self.look_ups.len() - 1) * share / 100].as_secs_f64() * 1e3;
@@ -44,9 +44,9 @@ async fn look_up(client: &Client, key: usize) {
 }
 
 /// What another user feels until `over`, for a second at least.
-async fn felt(server: &Server, over: &AtomicBool) -> Felt {
+async fn felt(server: &Server, over: &AtomicBool) -> UserDelays {
     let (mut felt, began) =
-        (Felt { look_ups: Vec::new(), login: Duration::ZERO, health: Duration::ZERO }, Instant::now());
+        (UserDelays { look_ups: Vec::new(), login: Duration::ZERO, health: Duration::ZERO }, Instant::now());
     let client = server.client("iris").await;
     while !over.load(Ordering::Relaxed) || began.elapsed() < Duration::from_secs(1) {
         for key in 1..=10 {

@@ -15,7 +15,7 @@ fn half_messages(address: SocketAddr, method: &str, connections: usize, streams:
     half_calls(address, &call(method), connections, streams)
 }
 
-/// The same of calls with these headers.
+/// Streams with these headers that each say they send 16 MB, and send as much as is taken.
 pub(crate) fn half_calls(address: SocketAddr, block: &[u8], connections: usize, streams: u32) -> Vec<Http2> {
     let mut all: Vec<Http2> = (0..connections).map(|_| Http2::connect(address)).collect();
     for one in &mut all {

@@ -7,6 +7,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use querygate_operators::PlainSortExec;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -59,7 +60,8 @@ fn walk<'a>(plan: &'a Arc<dyn ExecutionPlan>, leaves: &mut Vec<Leaf<'a>>) {
             record_use(below(0), expr, |uses, name| push(&mut uses.group, name));
         }
     }
-    if let Some(sort) = any.downcast_ref::<SortExec>() {
+    let plain = any.downcast_ref::<PlainSortExec>().map(PlainSortExec::planned);
+    if let Some(sort) = any.downcast_ref::<SortExec>().or(plain) {
         for key in sort.expr() {
             record_use(below(0), &key.expr, |uses, name| push(&mut uses.order, (name, key.options.descending)));
         }

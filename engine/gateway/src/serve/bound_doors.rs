@@ -1,7 +1,7 @@
 //! The doors of a gate: bound to their ports, served until the gate stops, and closed in order.
 
 use super::Bound;
-use super::door_kinds::{DOORS, OpenDoor, Opening};
+use super::door_kinds::{DOORS, DoorContext, OpenDoor};
 use super::reloads::{heal, on_request, watch};
 use crate::config::Config;
 use crate::gate::{Gate, ReadinessProbe, Runtimes};
@@ -29,11 +29,11 @@ impl Doors {
     pub(super) async fn bind(config: &Config, gate: &Gate, room: Room, metrics: PrometheusHandle) -> Result<Self> {
         let draining = CancellationToken::new();
         let gate = &Gate { readiness: until(&draining, &gate.readiness), ..gate.clone() };
-        let opening = Opening { config, gate, room, strangers: Strangers::default(), metrics };
+        let context = DoorContext { config, gate, room, strangers: Strangers::default(), metrics };
         let mut open = DOORS.map(|_| None);
         for (kind, door) in DOORS.iter().zip(&mut open) {
             if let Some(address) = (kind.address)(config) {
-                *door = Some((kind.bind)(&opening, address).await?);
+                *door = Some((kind.bind)(&context, address).await?);
             }
         }
         let addresses = open.iter().map(|door| door.as_ref().map(|door| door.address));

@@ -30,11 +30,11 @@ pub(crate) struct DoorKind {
     pub(crate) keeps_connections: bool,
     /// Whether it answers while the others drain.
     pub(super) closes_last: bool,
-    pub(super) bind: for<'a> fn(&'a Opening<'a>, SocketAddr) -> BoxFuture<'a, Result<OpenDoor>>,
+    pub(super) bind: for<'a> fn(&'a DoorContext<'a>, SocketAddr) -> BoxFuture<'a, Result<OpenDoor>>,
 }
 
 /// What doors are opened with.
-pub(super) struct Opening<'a> {
+pub(super) struct DoorContext<'a> {
     pub(super) config: &'a Config,
     pub(super) gate: &'a Gate,
     pub(super) room: Room,
@@ -59,28 +59,28 @@ pub(crate) const DOORS: [DoorKind; 4] = [
         address: |config| config.server.postgres,
         keeps_connections: true,
         closes_last: false,
-        bind: |opening, address| postgres(opening, address).boxed(),
+        bind: |context, address| postgres(context, address).boxed(),
     },
     DoorKind {
         door: Door::Http,
         address: |config| config.server.http,
         keeps_connections: false,
         closes_last: true,
-        bind: |opening, address| http(opening, address).boxed(),
+        bind: |context, address| http(context, address).boxed(),
     },
     DoorKind {
         door: Door::FlightSql,
         address: |config| config.flight.address,
         keeps_connections: true,
         closes_last: false,
-        bind: |opening, address| flight(opening, address).boxed(),
+        bind: |context, address| flight(context, address).boxed(),
     },
     DoorKind {
         door: Door::Rest,
         address: rest_address,
         keeps_connections: true,
         closes_last: false,
-        bind: |opening, address| rest(opening, address).boxed(),
+        bind: |context, address| rest(context, address).boxed(),
     },
 ];
 
@@ -95,7 +95,7 @@ fn open_door(address: io::Result<SocketAddr>, serve: Serve) -> Result<OpenDoor> 
 }
 
 async fn postgres(
-    Opening { config, gate, room, strangers, .. }: &Opening<'_>,
+    DoorContext { config, gate, room, strangers, .. }: &DoorContext<'_>,
     address: SocketAddr,
 ) -> Result<OpenDoor> {
     let files = config.server.tls.as_ref();
@@ -126,7 +126,10 @@ impl From<Loaded> for TlsSettings {
     }
 }
 
-async fn http(Opening { config, gate, strangers, metrics, .. }: &Opening<'_>, address: SocketAddr) -> Result<OpenDoor> {
+async fn http(
+    DoorContext { config, gate, strangers, metrics, .. }: &DoorContext<'_>,
+    address: SocketAddr,
+) -> Result<OpenDoor> {
     let door = HttpDoor::bind(HttpConfig::new(address), probes(gate, metrics.clone())).await;
     let door = door.map_err(|e| cannot_bind("http", address, &e))?.among(strangers.clone());
     let door = with_pages(door, config, gate, address);
@@ -159,7 +162,10 @@ fn with_pages(door: HttpDoor, config: &Config, gate: &Gate, address: SocketAddr)
     })
 }
 
-async fn flight(Opening { config, gate, room, strangers, .. }: &Opening<'_>, address: SocketAddr) -> Result<OpenDoor> {
+async fn flight(
+    DoorContext { config, gate, room, strangers, .. }: &DoorContext<'_>,
+    address: SocketAddr,
+) -> Result<OpenDoor> {
     let client_ca = config.flight.client_ca.as_deref();
     let loaded = config.server.tls.as_ref().map(|files| tls::load(files, client_ca)).transpose()?;
     let settings = FlightConfig {
@@ -185,7 +191,10 @@ async fn flight(Opening { config, gate, room, strangers, .. }: &Opening<'_>, add
     open_door(door.local_addr(), Box::new(|stop| door.serve(stop).boxed()))
 }
 
-async fn rest(Opening { config, gate, room, strangers, .. }: &Opening<'_>, address: SocketAddr) -> Result<OpenDoor> {
+async fn rest(
+    DoorContext { config, gate, room, strangers, .. }: &DoorContext<'_>,
+    address: SocketAddr,
+) -> Result<OpenDoor> {
     let Some(rest) = &config.rest else { return Err(Error::internal("a door without a configuration")) };
     let mut settings = RestConfig {
         body_max: rest.body_max,

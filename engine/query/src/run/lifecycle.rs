@@ -23,7 +23,7 @@ use querygate_telemetry_api::FirstRow;
 use querygate_types::wire_rows::WireRows;
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -235,6 +235,8 @@ pub(crate) struct Run {
     statement: Arc<Parsed>,
     started: Instant,
     permit: Option<Permit>,
+    /// What a request to cancel it fires.
+    cancel: OnceLock<CancellationToken>,
     /// `None`: the run is part of another statement's, which is recorded.
     record: Option<QueryRecord>,
     /// It has left the session's activity: rows that are all read may be kept open, as those of a cursor.
@@ -294,7 +296,8 @@ impl Run {
 
     fn new(runs: &Arc<SessionRuns>, statement: &Arc<Parsed>, started: Instant, record: Option<QueryRecord>) -> Self {
         runs.activity.enter();
-        Self { runs: Arc::clone(runs), statement: Arc::clone(statement), started, permit: None, record, is_over: false }
+        let (runs, statement) = (Arc::clone(runs), Arc::clone(statement));
+        Self { runs, statement, started, permit: None, cancel: OnceLock::new(), record, is_over: false }
     }
 
     pub(crate) fn started(&self) -> Instant {
@@ -304,7 +307,16 @@ impl Run {
     /// What ends it, as the session's last run; it may take so long from its beginning.
     pub(crate) fn interrupt(&self, timeout: Option<Duration>) -> Interrupt {
         let deadline = timeout.map(|timeout| self.started + timeout);
-        self.runs.interrupt(None).until(deadline)
+        let interrupt = self.runs.interrupt(None).until(deadline);
+        self.cancel.get_or_init(|| interrupt.token().clone());
+        interrupt
+    }
+
+    /// Ends the run where its rows are no longer read: a reader that left early (a row limit, a closed portal) is no failure, one that was
+    /// to end is.
+    pub(crate) fn leave_rows(&mut self) {
+        let is_cancelled = self.cancel.get().is_some_and(CancellationToken::is_cancelled);
+        self.close(is_cancelled.then_some(ErrorCode::QueryCanceled));
     }
 
     /// Waits for a turn, unless it has one.

@@ -74,7 +74,7 @@ impl Account {
     }
 }
 
-/// These bytes, where they can be spilled.
+/// Bytes of a reservation, if its holder can spill them.
 fn spillable(reservation: &MemoryReservation, bytes: usize) -> usize {
     if reservation.consumer().can_spill() { bytes } else { 0 }
 }

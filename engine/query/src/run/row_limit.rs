@@ -103,8 +103,7 @@ impl Stream for RunRows {
 
 impl Drop for RunRows {
     fn drop(&mut self) {
-        // A reader that left early (a row limit, a closed portal) is no failure.
-        self.run.close(None);
+        self.run.leave_rows();
     }
 }
 

@@ -423,13 +423,12 @@ impl Session for GateSession {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            // Who leaves cursors open has not cancelled them.
+            self.inner().cursors.clear();
             self.cancel();
             self.drop_block().await;
             self.listening.end(None);
-            let mut inner = self.inner();
-            inner.cursors.clear();
-            inner.prepared.clear();
-            drop(inner);
+            self.inner().prepared.clear();
             self.temporary.clear();
             self.locks.end_transaction();
             self.locks.release_all();

@@ -7,7 +7,7 @@ use crate::callers::Sender;
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::work::{Held, Work};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -135,27 +135,33 @@ impl Call {
         self.read(most, |_| Ok(())).await
     }
 
-    /// The same, charged to its user as they arrive and for as long as the second part is kept.
+    /// The bytes of the body, charged to its user as they arrive and for as long as the second part is kept.
     async fn charged_bytes(self, work: &Work, most: usize) -> Result<(Bytes, Held), Refusal> {
         let mut held = work.held();
-        let bytes = self.read(most, |more| held.grow(more)).await?;
+        let bytes = self.read(most, |room| held.set(room)).await?;
         held.set(weight(&bytes))?;
         Ok((bytes, held))
     }
 
-    /// `charge`: is given how many bytes came.
+    /// `charge`: is given how many bytes the body takes from now on.
     async fn read(self, most: usize, mut charge: impl FnMut(usize) -> Result<(), Error>) -> Result<Bytes, Refusal> {
         let mut body = Limited::new(self.body.into_inner().unwrap_or_else(PoisonError::into_inner), most);
+        let whole = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(most);
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
                 true => Refusal::new(Code::PayloadTooLarge, format!("A body has at most {most} bytes.")),
                 false => Refusal::new(Code::InvalidRequest, "The body did not arrive whole."),
             })?;
-            if let Ok(data) = frame.into_data() {
-                charge(data.len())?;
-                bytes.extend_from_slice(&data);
+            let Ok(data) = frame.into_data() else { continue };
+            let needed = bytes.len() + data.len();
+            if needed > bytes.capacity() {
+                // Doubled, but no larger than it says it is.
+                let room = bytes.capacity().saturating_mul(2).min(whole).max(needed);
+                charge(room)?;
+                bytes.reserve(room - bytes.len());
             }
+            bytes.extend_from_slice(&data);
         }
         Ok(bytes.freeze())
     }

@@ -49,7 +49,10 @@ pub(crate) fn both(draw: impl Fn(Size) -> Html) -> Html {
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 26.0;
+/// Two lines of text: of the lowest value, and of moments below it.
+const BOTTOM: f64 = 30.0;
+/// Where moments stand below the lowest value's line.
+const MOMENTS: f64 = 22.0;
 
 /// How a value axis is.
 #[derive(Clone, Copy)]
@@ -133,7 +136,7 @@ impl Frame {
 
     fn x_tick(&mut self, place: f64, shown: &str) {
         self.inner.push(line("axis", (place, self.height - BOTTOM), (place, self.height - BOTTOM + 4.0)));
-        self.inner.push(tick(self.size, place, self.height - BOTTOM + 18.0, shown));
+        self.inner.push(tick(self.size, place, self.height - BOTTOM + MOMENTS, shown));
     }
 
     /// Where the value axis has its lowest value.
@@ -218,6 +221,19 @@ pub(super) fn rectangle(class: &str, (x, y): (f64, f64), (width, height): (f64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A text of narrow screens is 18 units high.
+    #[test]
+    fn moments_stand_below_the_lowest_value() {
+        let axis = Axis::from_zero([1.0], format::count);
+        let drawn = Frame::over_time(Size::Narrow, "x", (0, 60_000_000), axis, 200.0).finish().into_string();
+        let texts = drawn.split("<text").skip(1).map(|text| text.split_once(" y=\"").unwrap().1);
+        let mut lines: Vec<f64> = texts.map(|text| text.split_once('"').unwrap().0.parse().unwrap()).collect();
+        lines.sort_by(f64::total_cmp);
+        lines.dedup();
+        let [.., lowest, moments] = lines[..] else { panic!("{drawn}") };
+        assert!(moments - lowest >= 18.0 && moments <= 196.0, "{drawn}");
+    }
 
     /// Whenever a page is looked at, and whatever it spans.
     #[test]

@@ -97,6 +97,21 @@ async fn a_run_is_recorded_once_however_it_ends() {
 }
 
 #[tokio::test]
+async fn rows_that_are_left_after_a_cancel_are_of_a_cancelled_run() {
+    let f = fixture();
+    for cancels in [false, true] {
+        let run = f.begin();
+        let _interrupt = run.interrupt(None);
+        let rows = run.rows(Box::pin(futures::stream::pending()));
+        if cancels {
+            f.runs.cancel_last();
+        }
+        drop(rows);
+    }
+    assert_eq!(f.recorded(), [(0, None), (0, Some(ErrorCode::QueryCanceled))]);
+}
+
+#[tokio::test]
 async fn the_turn_comes_back_with_the_end_of_the_run() {
     let f = fixture();
     let mut first = f.begin();
