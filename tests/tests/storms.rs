@@ -1,5 +1,6 @@
 //! Changes under load while the gate or the source is killed, and while clients cancel and leave: nothing is stored by half, nothing
-//! that was acknowledged is lost, and nothing is left open at the source. `STORM_ROUNDS` makes it longer.
+//! that was acknowledged is lost, and nothing is left open at the source. `STORM_ROUNDS` makes it
+//! longer, and `QUERYGATE_CHAOS` says for how many seconds sources of one gate fail in turn.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +13,10 @@
 
 #[path = "storms/cancels.rs"]
 mod cancels;
+#[path = "storms/chaos.rs"]
+mod chaos;
+#[path = "storms/chaos_load.rs"]
+mod chaos_load;
 #[path = "storms/kills.rs"]
 mod kills;
 #[path = "../../drivers/mysql/tests/common/server.rs"]

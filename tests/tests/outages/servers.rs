@@ -3,7 +3,7 @@
 
 use super::mariadb::{PASSWORD as MARIADB_PASSWORD, Server as MariaDb, USER as MARIADB_USER};
 use super::mongo::{PASSWORD as MONGO_PASSWORD, Server as MongoDb, USER as MONGO_USER};
-use super::postgres::{PASSWORD as POSTGRES_PASSWORD, Server as Postgres, signal};
+use super::postgres::{PASSWORD as POSTGRES_PASSWORD, Server as Postgres};
 use mongodb::bson::{Document, doc};
 use mongodb::options::WriteConcern;
 use querygate_tests::server::{binary, runtime};
@@ -188,7 +188,7 @@ impl Servers {
     /// The server stops where it stands: connections stay open and nothing answers.
     pub(crate) async fn freeze(&self, backend: Backend) {
         match backend {
-            Backend::Postgres => self.postgres_processes().iter().for_each(|pid| signal("STOP", pid)),
+            Backend::Postgres => self.postgres.freeze(),
             Backend::MariaDb => self.mariadb.freeze(),
             Backend::MongoDb => self.mongodb.signal("-STOP"),
         }
@@ -196,19 +196,10 @@ impl Servers {
 
     pub(crate) async fn thaw(&self, backend: Backend) {
         match backend {
-            Backend::Postgres => self.postgres_processes().iter().for_each(|pid| signal("CONT", pid)),
+            Backend::Postgres => self.postgres.thaw(),
             Backend::MariaDb => self.mariadb.thaw(),
             Backend::MongoDb => self.mongodb.signal("-CONT"),
         }
-    }
-
-    /// The main process and its children: each connection has one of its own.
-    fn postgres_processes(&self) -> Vec<String> {
-        let file = std::fs::read_to_string(self.postgres.folder.join("data/postmaster.pid")).unwrap();
-        let main = file.lines().next().unwrap().to_owned();
-        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
-        let children = children.split_whitespace().map(str::to_owned);
-        std::iter::once(main.clone()).chain(children).collect()
     }
 
     /// The number is no longer there; where documents have no columns, one holds something else.

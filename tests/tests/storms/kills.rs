@@ -17,25 +17,34 @@ const BATCH: usize = 25;
 
 /// What writers were told.
 #[derive(Debug, Default)]
-struct Told {
+pub(crate) struct Told {
     acknowledged: Mutex<BTreeSet<String>>,
-    refused: AtomicUsize,
+    pub(crate) refused: AtomicUsize,
     stop: AtomicBool,
 }
 
-struct Load {
-    told: Arc<Told>,
+/// Those who write to one place.
+pub(crate) struct Load {
+    pub(crate) told: Arc<Told>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Load {
     fn start(gate: &Config, round: usize) -> Self {
-        let told = Arc::new(Told::default());
-        let tasks = (0..WRITERS).map(|writer| runtime().spawn(write(gate.clone(), Arc::clone(&told), round, writer)));
-        Self { tasks: tasks.collect(), told }
+        Self::of(WRITERS, "shop", gate, round, Duration::ZERO)
     }
 
-    fn acknowledged(&self) -> usize {
+    /// Writers to the place of a name, each with a pause after each transfer.
+    pub(crate) fn of(writers: usize, name: &'static str, gate: &Config, round: usize, pause: Duration) -> Self {
+        let told = Arc::new(Told::default());
+        let task = |writer| {
+            let (gate, told) = (gate.clone(), Arc::clone(&told));
+            runtime().spawn(write(gate, name, told, (round, writer), pause))
+        };
+        Self { tasks: (0..writers).map(task).collect(), told }
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
         self.told.acknowledged.lock().unwrap().len()
     }
 
@@ -48,7 +57,7 @@ impl Load {
         }
     }
 
-    fn stop(self) -> BTreeSet<String> {
+    pub(crate) fn stop(self) -> BTreeSet<String> {
         self.told.stop.store(true, Ordering::Relaxed);
         runtime().block_on(async {
             for task in self.tasks {
@@ -60,7 +69,7 @@ impl Load {
 }
 
 /// Writes until it is told to stop, on a new session after each failure.
-async fn write(gate: Config, told: Arc<Told>, round: usize, writer: usize) {
+async fn write(gate: Config, name: &'static str, told: Arc<Told>, (round, writer): (usize, usize), pause: Duration) {
     let mut rng = Rng::part(7, (round * WRITERS + writer) as u64);
     let (mut session, mut number) = (None, 0);
     while !told.stop.load(Ordering::Relaxed) {
@@ -76,11 +85,15 @@ async fn write(gate: Config, told: Arc<Told>, round: usize, writer: usize) {
         };
         number += 1;
         let id = format!("t{round}_{writer}_{number}");
-        let done = if rng.percent(30) { batch(&client, &id).await } else { transfer(&client, &id, &mut rng).await };
+        let done = match rng.percent(30) {
+            true => batch(&client, name, &id).await,
+            false => transfer(&client, name, &id, &mut rng).await,
+        };
         match done {
             Ok(()) => {
                 told.acknowledged.lock().unwrap().insert(id);
                 session = Some(client);
+                tokio::time::sleep(pause).await;
             }
             Err(error) => {
                 told.refused.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +110,7 @@ async fn write(gate: Config, told: Arc<Told>, round: usize, writer: usize) {
 }
 
 /// One transfer in a transaction of three changes.
-async fn transfer(client: &Client, id: &str, rng: &mut Rng) -> Result<(), Error> {
+async fn transfer(client: &Client, name: &str, id: &str, rng: &mut Rng) -> Result<(), Error> {
     let payer = rng.below(ACCOUNTS);
     let payee = (payer + 1 + rng.below(ACCOUNTS - 1)) % ACCOUNTS;
     // In the order of keys, so that two transfers do not wait for each other.
@@ -105,22 +118,22 @@ async fn transfer(client: &Client, id: &str, rng: &mut Rng) -> Result<(), Error>
     moves.sort_unstable();
     client.batch_execute("BEGIN").await?;
     for (account, by) in moves {
-        let sql = format!("UPDATE accounts SET amount = amount + {by} WHERE id = 'a{account:03}'");
+        let sql = format!("UPDATE {name}_accounts SET amount = amount + {by} WHERE id = 'a{account:03}'");
         client.batch_execute(&sql).await?;
     }
-    let sql = "INSERT INTO transfers (id, payer, payee) VALUES ($1, $2, $3)";
-    client.execute(sql, &[&id, &format!("a{payer:03}"), &format!("a{payee:03}")]).await?;
+    let sql = format!("INSERT INTO {name}_transfers (id, payer, payee) VALUES ($1, $2, $3)");
+    client.execute(&sql, &[&id, &format!("a{payer:03}"), &format!("a{payee:03}")]).await?;
     client.batch_execute("COMMIT").await
 }
 
 /// Many rows by one statement.
-async fn batch(client: &Client, id: &str) -> Result<(), Error> {
+async fn batch(client: &Client, name: &str, id: &str) -> Result<(), Error> {
     let rows: Vec<String> = (0..BATCH).map(|row| format!("('{id}_{row}', '{id}')")).collect();
-    client.batch_execute(&format!("INSERT INTO transfers (id, batch) VALUES {}", rows.join(", "))).await
+    client.batch_execute(&format!("INSERT INTO {name}_transfers (id, batch) VALUES {}", rows.join(", "))).await
 }
 
 /// Nothing by half, nothing lost.
-fn examine(place: &Place, acknowledged: &BTreeSet<String>) -> usize {
+pub(crate) fn examine(place: &Place, acknowledged: &BTreeSet<String>) -> usize {
     let mut amounts: BTreeMap<String, i64> = (0..ACCOUNTS).map(|at| (format!("a{at:03}"), AMOUNT)).collect();
     let mut stored = BTreeSet::new();
     for line in place.transfers() {

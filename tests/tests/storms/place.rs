@@ -7,6 +7,7 @@ use querygate_tests::server::{PASSWORD, Server, add_user, execute, runtime};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -16,6 +17,9 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 pub(crate) const ACCOUNTS: usize = 40;
 /// What every account begins with.
 pub(crate) const AMOUNT: i64 = 100;
+/// Of the objects of all places.
+const NAMESPACE: &str = "shop";
+const MANIFEST: &str = "manifest: { id: com.example.shop, namespace: shop, version: 1.0.0, type: app, name: Shop, engines: { protocol: \"^17\" } }\n";
 const LOGIN: &str = "reads and writes";
 
 pub(crate) enum Store {
@@ -26,6 +30,8 @@ pub(crate) enum Store {
 }
 
 pub(crate) struct Place {
+    /// Of its source, and what its tables' names begin with.
+    pub(crate) name: &'static str,
     folder: TempDir,
     pub(crate) store: Store,
 }
@@ -50,9 +56,15 @@ impl Place {
     }
 
     fn new(store: Store) -> Self {
-        let place = Self { folder: TempDir::new().unwrap(), store };
+        let place = Self::named(NAMESPACE, store);
+        configure(place.folder.path(), &[&place]);
+        place
+    }
+
+    /// One that another folder's gate serves.
+    pub(crate) fn named(name: &'static str, store: Store) -> Self {
+        let place = Self { name, folder: TempDir::new().unwrap(), store };
         place.fill();
-        place.configure();
         place
     }
 
@@ -73,7 +85,7 @@ impl Place {
         let rows: Vec<String> = (0..ACCOUNTS + ACCOUNTS / 2).map(row).collect();
         sql.push_str(&format!("INSERT INTO accounts VALUES {};", rows.join(", ")));
         match &self.store {
-            Store::Sqlite => execute(&self.folder.path().join("shop.sqlite"), &sql),
+            Store::Sqlite => execute(&self.file(), &sql),
             Store::Postgres(server) => runtime().block_on(async {
                 let users = format!("CREATE USER reader PASSWORD '{LOGIN}'; CREATE USER writer PASSWORD '{LOGIN}'");
                 let client = server.client("postgres").await;
@@ -93,42 +105,53 @@ impl Place {
         }
     }
 
-    fn configure(&self) {
-        let at = |name: &str| self.folder.path().join(name);
-        std::fs::create_dir(at("metadata")).unwrap();
-        let mut stack = include_str!("stack.yaml").to_owned();
-        if matches!(self.store, Store::MongoDb(_)) {
-            stack = stack.replace("writable: true", "writable: true, columnMap: { _id: id }");
+    /// The file of a store that is one.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("shop.sqlite")
+    }
+
+    /// Its objects.
+    fn stack(&self) -> String {
+        let stack = self.named_in(include_str!("stack.yaml"));
+        match self.store {
+            Store::MongoDb(_) => stack.replace("writable: true", "writable: true, columnMap: { _id: id }"),
+            _ => stack,
         }
-        std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
-        std::fs::write(at("metadata/stack.querygate.json"), include_str!("stack.querygate.json")).unwrap();
-        let login = if matches!(self.store, Store::MongoDb(_)) { mongodb_server::PASSWORD } else { LOGIN };
-        std::fs::write(at("login"), login).unwrap();
+    }
+
+    /// The text for this place, which is written for one that is named as the namespace is.
+    fn named_in(&self, text: &str) -> String {
+        if self.name == NAMESPACE {
+            return text.to_owned();
+        }
+        let prefix = format!("{NAMESPACE}_{}_", self.name);
+        text.replace(&format!(" {NAMESPACE}\n"), &format!(" {}\n", self.name))
+            .replace(&format!(" {NAMESPACE},"), &format!(" {},", self.name))
+            .replace(&format!("{NAMESPACE}_"), &prefix)
+    }
+
+    /// The configuration of its source. Its password is beside it.
+    fn source(&self) -> String {
+        let name = self.name;
         let server = |kind: &str, port: u16| {
             format!(
                 "kind = \"{kind}\"\nhost = \"127.0.0.1\"\nport = {port}\ndatabase = \"shop\"\nconnect_timeout = \"2s\"\n\
-                 user = \"reader\"\npassword = \"file:login\"\nwrite_user = \"writer\"\nwrite_password = \"file:login\"\n"
+                 user = \"reader\"\npassword = \"file:{name}.login\"\nwrite_user = \"writer\"\nwrite_password = \"file:{name}.login\"\n"
             )
         };
-        let source = match &self.store {
-            Store::Sqlite => "kind = \"sqlite\"\npath = \"shop.sqlite\"\n".to_owned(),
+        let keys = match &self.store {
+            Store::Sqlite => format!("kind = \"sqlite\"\npath = \"{}\"\n", self.file().display()),
             Store::Postgres(postgres) => server("postgres", postgres.port),
             Store::MariaDb(mariadb) => server("mysql", mariadb.port),
             Store::MongoDb(mongodb) => format!(
                 "kind = \"mongodb\"\nurl = \"mongodb://{}@127.0.0.1:{}/shop?authSource=admin&directConnection=true\"\ndatabase = \"shop\"\n\
-                 password = \"file:login\"\nwrite_user = \"{}\"\nwrite_password = \"file:login\"\n",
+                 password = \"file:{name}.login\"\nwrite_user = \"{}\"\nwrite_password = \"file:{name}.login\"\n",
                 mongodb_server::USER,
                 mongodb.port,
                 mongodb_server::WRITER
             ),
         };
-        let config = format!(
-            "[server]\ndatabase = \"shop\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
-             [[sources]]\nname = \"shop\"\nwrites = true\n{source}\
-             [[users]]\nname = \"omar\"\npermission_sets = [\"shop_clerk\"]\nattributes = {{ region = \"eu\" }}\n"
-        );
-        std::fs::write(at("querygate.toml"), config).unwrap();
-        add_user(self.folder.path(), "omar");
+        format!("[[sources]]\nname = \"{name}\"\nwrites = true\n{keys}")
     }
 
     pub(crate) fn serve(&self) -> Server {
@@ -139,7 +162,7 @@ impl Place {
     pub(crate) fn stored(&self, sql: &str) -> Vec<String> {
         match &self.store {
             Store::Sqlite => runtime().block_on(async {
-                let options = SqliteConnectOptions::new().filename(self.folder.path().join("shop.sqlite"));
+                let options = SqliteConnectOptions::new().filename(self.file());
                 let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
                 let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
@@ -201,7 +224,7 @@ impl Place {
         match &self.store {
             // A writer that is still there keeps another one out.
             Store::Sqlite => runtime().block_on(async {
-                let file = self.folder.path().join("shop.sqlite");
+                let file = self.file();
                 let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::ZERO);
                 let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
                 let began = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
@@ -243,6 +266,31 @@ impl Place {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// What a gate over these places is started with; a clerk of all of them may change accounts of his region.
+pub(crate) fn configure(folder: &Path, places: &[&Place]) {
+    let at = |name: &str| folder.join(name);
+    std::fs::create_dir(at("metadata")).unwrap();
+    let mut config =
+        "[server]\ndatabase = \"shop\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n".to_owned();
+    std::fs::write(at("metadata/manifest.yaml"), MANIFEST).unwrap();
+    for place in places {
+        let name = place.name;
+        std::fs::write(at(&format!("metadata/{name}.yaml")), place.stack()).unwrap();
+        let columns = place.named_in(include_str!("stack.querygate.json"));
+        std::fs::write(at(&format!("metadata/{name}.querygate.json")), columns).unwrap();
+        let login = if matches!(place.store, Store::MongoDb(_)) { mongodb_server::PASSWORD } else { LOGIN };
+        std::fs::write(at(&format!("{name}.login")), login).unwrap();
+        config.push_str(&place.source());
+    }
+    let sets: Vec<String> = places.iter().map(|place| format!("\"{}\"", place.named_in("shop_clerk"))).collect();
+    let sets = sets.join(", ");
+    let user = format!(
+        "[[users]]\nname = \"omar\"\npermission_sets = [{sets}]\nattributes = {{ region = \"eu\" }}\noperator = true\n"
+    );
+    std::fs::write(at("querygate.toml"), config + &user).unwrap();
+    add_user(folder, "omar");
 }
 
 /// The batch of a document that shows the gate which fields transfers have.

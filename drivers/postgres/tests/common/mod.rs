@@ -156,6 +156,27 @@ impl Server {
         self.until_dead(&pid);
     }
 
+    /// Stops it where it stands: connections stay open and nothing answers.
+    #[allow(dead_code, reason = "for those who test what waits")]
+    pub(crate) fn freeze(&self) {
+        self.processes().iter().for_each(|pid| signal("STOP", pid));
+    }
+
+    /// Lets it go on.
+    #[allow(dead_code, reason = "for those who test what waits")]
+    pub(crate) fn thaw(&self) {
+        self.processes().iter().for_each(|pid| signal("CONT", pid));
+    }
+
+    /// The main process and its children: each connection has one of its own.
+    fn processes(&self) -> Vec<String> {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let main = file.lines().next().unwrap().to_owned();
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+        let children = children.split_whitespace().map(str::to_owned);
+        std::iter::once(main.clone()).chain(children).collect()
+    }
+
     /// Waits for the end of the main process, and has its shell not clean up.
     fn until_dead(&self, pid: &str) {
         let until = Instant::now() + Duration::from_secs(60);
