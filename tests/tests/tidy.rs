@@ -12,6 +12,8 @@ mod documents;
 mod exports;
 #[path = "tidy/platform.rs"]
 mod platform;
+#[path = "tidy/readability.rs"]
+mod readability;
 #[path = "tidy/source.rs"]
 mod source;
 
