@@ -86,7 +86,12 @@ pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
             Scalar::Boolean(b) => Some(FilterValue::Boolean(*b)),
             Scalar::Integer(0) => Some(FilterValue::Boolean(false)),
             Scalar::Integer(1) => Some(FilterValue::Boolean(true)),
-            Scalar::Integer(_) | Scalar::Float(_) | Scalar::Text(_) => None,
+            Scalar::Text(text) => match text.as_str() {
+                "true" | "1" => Some(FilterValue::Boolean(true)),
+                "false" | "0" => Some(FilterValue::Boolean(false)),
+                _ => None,
+            },
+            Scalar::Integer(_) | Scalar::Float(_) => None,
         },
         ColumnKind::Date => text_of(scalar).and_then(|t| date(t.get(..10)?)).map(FilterValue::Date),
         ColumnKind::Timestamp => text_of(scalar).and_then(timestamp).map(FilterValue::Timestamp),

@@ -182,7 +182,9 @@ impl Compiler<'_> {
         };
         let name = |part: &str| format!("{part}{number}");
         let field = |part: &str| text(format!("${part}{number}"));
-        let known = either(call("$gt", [value.clone(), Node::Null]), Node::Int(1), Node::Int(0));
+        // The least key is below NULL, and is none.
+        let missing = call("$eq", [call("$ifNull", [value.clone(), Node::Null]), Node::Null]);
+        let known = either(missing, Node::Int(0), Node::Int(1));
         let counted = (name("n"), unary("$sum", known));
         let none = call("$eq", [field("n"), Node::Int(0)]);
         let computed = Place::computed(String::new(), aggregate.value_type);

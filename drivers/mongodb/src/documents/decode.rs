@@ -182,7 +182,7 @@ impl Column {
     #[inline]
     fn usual(&mut self, kind: u8, bytes: &[u8], object_id: bool) -> Result<bool> {
         match (&mut self.builder, kind) {
-            (builder, walk::NULL) => builder.append_null(),
+            (builder, walk::NULL | walk::UNDEFINED) => builder.append_null(),
             (ColumnBuilder::Boolean(builder), walk::BOOLEAN) => builder.append_value(walk::boolean(bytes)?),
             (ColumnBuilder::Int32(builder), walk::INT) => {
                 builder.append_value(i32::from_le_bytes(walk::fixed(bytes)?));
@@ -219,7 +219,7 @@ impl Column {
 
     /// `object_id`: it must be one, and its digits are the text.
     fn push(&mut self, value: RawBsonRef<'_>, object_id: bool) -> Result<()> {
-        if matches!(value, RawBsonRef::Null) {
+        if matches!(value, RawBsonRef::Null | RawBsonRef::Undefined) {
             self.builder.append_null();
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Compiles CEL policies to templates by the table of the ObjectStack reference, section 6.4. What the table does not
 //! name cannot be compiled and drops out.
 
-use super::template::{Template, Term};
+use super::template::{Template, Term, fit};
 use super::{Columns, DropReason, spelling};
 use crate::filter::{CompareOp, TextKind};
 use crate::value::ColumnKind;
@@ -86,12 +86,8 @@ impl Compiler<'_> {
 
     fn comparison(&self, op: CompareOp, left: &IdedExpr, right: &IdedExpr) -> Result<Template, DropReason> {
         match (self.side(left)?, self.side(right)?) {
-            (Side::Column(column, kind), Side::Term(term)) => {
-                scalar_column(kind).map(|kind| Template::Compare { column, kind, op, term })
-            }
-            (Side::Term(term), Side::Column(column, kind)) => {
-                scalar_column(kind).map(|kind| Template::Compare { column, kind, op: flip(op), term })
-            }
+            (Side::Column(column, kind), Side::Term(term)) => compared(column, kind, op, term),
+            (Side::Term(term), Side::Column(column, kind)) => compared(column, kind, flip(op), term),
             (Side::Column(_, ColumnKind::Computed), Side::Null)
             | (Side::Null, Side::Column(_, ColumnKind::Computed)) => {
                 Err(DropReason::new("a computed field has no column"))
@@ -125,6 +121,7 @@ impl Compiler<'_> {
             let members: Option<Vec<Scalar>> = list.elements.iter().map(|e| constant(e).flatten()).collect();
             return match members {
                 Some(values) if !values.is_empty() && list.optional_indices.is_empty() => {
+                    fit(&column, kind, &values)?;
                     Ok(Template::InLiterals { column, kind, values })
                 }
                 _ => Err(DropReason::new("the list after 'in' is empty or has a member that is no literal")),
@@ -144,8 +141,15 @@ impl Compiler<'_> {
             return Err(DropReason::new("a text operator needs a column"));
         };
         match kind {
-            ColumnKind::Text | ColumnKind::Uuid | ColumnKind::Number | ColumnKind::List | ColumnKind::Json => {}
-            ColumnKind::Boolean | ColumnKind::Date | ColumnKind::Timestamp | ColumnKind::Time => {
+            ColumnKind::Text | ColumnKind::Uuid => {}
+            ColumnKind::List if text == TextKind::Contains => {}
+            ColumnKind::Number
+            | ColumnKind::Boolean
+            | ColumnKind::Date
+            | ColumnKind::Timestamp
+            | ColumnKind::Time
+            | ColumnKind::List
+            | ColumnKind::Json => {
                 return Err(DropReason::new("a text operator needs a text column"));
             }
             ColumnKind::ReadFromText => return Err(DropReason::new(READ_FROM_TEXT)),
@@ -186,6 +190,14 @@ impl Compiler<'_> {
             None => Err(DropReason::no_column(column)),
         }
     }
+}
+
+fn compared(column: String, kind: ColumnKind, op: CompareOp, term: Term) -> Result<Template, DropReason> {
+    let kind = scalar_column(kind)?;
+    if let Term::Literal(scalar) = &term {
+        fit(&column, kind, std::slice::from_ref(scalar))?;
+    }
+    Ok(Template::Compare { column, kind, op, term })
 }
 
 fn unsupported(call: &CallExpr) -> DropReason {

@@ -40,6 +40,7 @@ impl Template {
             Self::Not(template) => RowFilter::Not(Box::new(template.bind(principal)?)),
             Self::Compare { column, kind, op, term } => {
                 let (scalar, from) = resolve(term, principal)?;
+                fit(column, *kind, std::slice::from_ref(&scalar))?;
                 compare(column, *kind, *op, &scalar, &from)
             }
             Self::CompareColumns { left, op, right } => {
@@ -48,6 +49,7 @@ impl Template {
             Self::InLiterals { column, kind, values } => member(column, *kind, values, &Provenance::Literal, false),
             Self::InVariable { column, kind, key } => {
                 let values = list(key, principal)?;
+                fit(column, *kind, &values)?;
                 member(column, *kind, &values, &Provenance::Principal(key.clone()), false)
             }
             Self::IsNull { column, negated } => {
@@ -149,6 +151,17 @@ fn list(key: &str, principal: &Principal) -> Result<Vec<Scalar>, DropReason> {
         return Err(DropReason::new(format!("current_user.{key} has no members")));
     }
     Ok(texts)
+}
+
+/// A rule compares with values of the column's type only: of any other it would hold for no row or, negated, for all.
+///
+/// # Errors
+/// A value that no value of the column's type equals.
+pub(super) fn fit(column: &str, kind: ColumnKind, scalars: &[Scalar]) -> Result<(), DropReason> {
+    if scalars.iter().all(|scalar| coerce(scalar, kind).is_some()) {
+        return Ok(());
+    }
+    Err(DropReason::new(format!("column '{column}' is compared with a value that is not of its type")))
 }
 
 /// A typed comparison. A comparand that no value of the column's type equals makes the test constant: false, and
