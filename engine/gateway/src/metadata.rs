@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 
 /// The loader's name of a configured posture.
-pub(crate) fn tenancy_posture(posture: Tenancy) -> TenancyPosture {
+fn tenancy_posture(posture: Tenancy) -> TenancyPosture {
     match posture {
         Tenancy::Single => TenancyPosture::Single,
         Tenancy::Isolated => TenancyPosture::Isolated,
@@ -21,7 +21,16 @@ pub(crate) fn tenancy_posture(posture: Tenancy) -> TenancyPosture {
 
 /// Loads what `[metadata]` names.
 pub(crate) fn load_configured(config: &Config) -> Result<Loaded, LoadError> {
-    load_path(&config.metadata.path, tenancy_posture(config.metadata.posture), &config.extensions)
+    load(&config.metadata.path, &load_options(config))
+}
+
+/// How a configuration has its metadata loaded.
+pub(crate) fn load_options(config: &Config) -> LoadOptions {
+    LoadOptions {
+        posture: tenancy_posture(config.metadata.posture),
+        protocol: config.metadata.protocol,
+        natives: native_names(&config.extensions),
+    }
 }
 
 /// What metadata may name in Rust.
@@ -30,9 +39,9 @@ pub(crate) fn native_names(extensions: &Extensions) -> NativeNames {
     NativeNames { hooks: of(Kind::Hook), validations: of(Kind::Validation), masks: of(Kind::Mask) }
 }
 
-/// Loads a file or folder.
-pub(crate) fn load_path(path: &Path, posture: TenancyPosture, extensions: &Extensions) -> Result<Loaded, LoadError> {
-    load(path, &LoadOptions { posture, natives: native_names(extensions) })
+/// Loads a file or folder that no configuration names.
+pub(crate) fn load_path(path: &Path, extensions: &Extensions) -> Result<Loaded, LoadError> {
+    load(path, &LoadOptions { natives: native_names(extensions), ..LoadOptions::default() })
 }
 
 /// Permission sets of the metadata itself, without the platform's own.

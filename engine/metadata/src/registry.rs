@@ -83,7 +83,8 @@ impl Registry {
     /// # Errors
     /// Everything that is wrong with the text, a package, namespace or object that is already there included.
     pub fn install(&self, file: &str, text: &str) -> Result<Self, LoadError> {
-        let options = LoadOptions { posture: self.snapshot.posture, ..LoadOptions::default() };
+        let Snapshot { posture, protocol, .. } = *self.snapshot;
+        let options = LoadOptions { posture, protocol, ..LoadOptions::default() };
         let mut snapshot = load_onto(Some(&self.snapshot), file, text, &options)?;
         snapshot.version = self.snapshot.version + 1;
         Ok(Self::new(Arc::new(snapshot)))

@@ -141,6 +141,11 @@ fn number(text: &str) -> Option<FilterValue> {
     Some(FilterValue::Decimal(text.to_owned()))
 }
 
+/// Whether the text is a number as JSON writes it, and nothing beside.
+pub(crate) fn is_json_number(text: &str) -> bool {
+    !text.contains(char::is_whitespace) && querygate_types::json::value::number(text).is_some()
+}
+
 pub(crate) fn date(text: &str) -> Option<i32> {
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     i32::try_from(day.signed_duration_since(NaiveDate::default()).num_days()).ok()
@@ -158,7 +163,7 @@ pub(crate) fn instant(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.to_utc());
     }
-    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
         .map(|instant| instant.and_utc())

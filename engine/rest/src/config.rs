@@ -28,8 +28,6 @@ pub struct RestConfig {
     pub extensions: bool,
     /// Whether changes can be followed.
     pub events: bool,
-    /// Whether text operators on fields that hold no texts are refused, in place of finding nothing.
-    pub strict_text_operators: bool,
     /// Whom to believe in whose requests they pass on.
     pub proxies: Proxies,
     /// Requests a second from one address outside of this machine; 0: any number. So the next two.
@@ -56,7 +54,6 @@ impl RestConfig {
             session_lifetime: Duration::from_secs(12 * 3_600),
             extensions: false,
             events: false,
-            strict_text_operators: false,
             proxies: Proxies::default(),
             requests_per_address: 500,
             requests_per_user: 2_000,

@@ -97,10 +97,7 @@ impl Site {
     /// # Errors
     /// None is to be had.
     pub(crate) async fn open(&self, principal: &Arc<Principal>, call: &Call) -> Result<Work, Refusal> {
-        let mut settings = vec![("application_name".to_owned(), "rest".to_owned())];
-        if self.config.strict_text_operators {
-            settings.push(("querygate.strict_text_operators".to_owned(), "on".to_owned()));
-        }
+        let settings = vec![("application_name".to_owned(), "rest".to_owned())];
         let client = ClientInfo {
             door: Door::Rest,
             database: self.config.database.clone(),

@@ -22,7 +22,7 @@ use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
 use querygate_extension::{Extensions, Kind};
 use querygate_metadata::load::LoadError;
-use querygate_metadata::model::TenancyPosture;
+use querygate_metadata::load::{LoadOptions, load};
 use querygate_metadata::{Diagnostic, Severity};
 use querygate_types::{Error, Result};
 use std::collections::BTreeSet;
@@ -38,7 +38,8 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
-        check.metadata(&path, TenancyPosture::Single)?;
+        let natives = metadata::native_names(check.output.extensions());
+        check.metadata(&path, &LoadOptions { natives, ..LoadOptions::default() })?;
     }
     let (errors, warnings) = (check.errors, check.warnings);
     let verdict = if errors == 0 { "good" } else { "not usable" };
@@ -138,8 +139,7 @@ impl<'a> Check<'a> {
             self.report(config::diagnostic::Report { file, text, diagnostics: vec![missing] })?;
             return Ok(Some((config, None)));
         }
-        let posture = metadata::tenancy_posture(config.metadata.posture);
-        let governance = self.metadata(&config.metadata.path, posture)?;
+        let governance = self.metadata(&config.metadata.path, &metadata::load_options(&config))?;
         if let Some(governance) = &governance {
             self.across(&config, governance)?;
             let diagnostics = cross_references::findings(&config, governance);
@@ -163,8 +163,8 @@ impl<'a> Check<'a> {
     }
 
     /// What serving reads of the metadata and beside it, read the same way.
-    fn metadata(&mut self, path: &Path, posture: TenancyPosture) -> Result<Option<Governance>> {
-        let loaded = match metadata::load_path(path, posture, self.output.extensions()) {
+    fn metadata(&mut self, path: &Path, options: &LoadOptions) -> Result<Option<Governance>> {
+        let loaded = match load(path, options) {
             Ok(loaded) => loaded,
             Err(errors) => return self.refused(&errors),
         };

@@ -9,7 +9,7 @@ use crate::output::{Output, Stream};
 use chrono::{DateTime, Utc};
 use querygate_extension::harness::GivenRecords;
 use querygate_hooks::{Call, Fault, Host, Report, Sandbox};
-use querygate_metadata::model::{Hook, HookEvent, Snapshot, TenancyPosture};
+use querygate_metadata::model::{Hook, HookEvent, Snapshot};
 use querygate_query_api::requests::record_change::random_uuid;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
@@ -48,7 +48,7 @@ pub(super) fn run(args: &HookArgs, output: &mut Output) -> Result<Ended> {
 }
 
 fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
-    let snapshot = match load_path(&args.file, TenancyPosture::Single, output.extensions()) {
+    let snapshot = match load_path(&args.file, output.extensions()) {
         Ok(loaded) => loaded.snapshot,
         Err(errors) => {
             render_errors(&errors, Stream::Err, output).map_err(written)?;

@@ -145,8 +145,6 @@ pub(crate) struct Rest {
     pub(crate) address: Option<SocketAddr>,
     /// Whether answers say what this gate adds to ObjectStack's interface.
     pub(crate) extensions: bool,
-    /// Whether text operators on fields that hold no texts are refused.
-    pub(crate) strict_text_operators: bool,
     /// Bytes of a request's body.
     pub(crate) body_max: usize,
     /// How long a login is good for.
@@ -204,6 +202,8 @@ pub(crate) struct Metadata {
     /// The place of `path` in the configuration; for messages.
     pub(crate) path_at: Range<usize>,
     pub(crate) posture: Tenancy,
+    /// The release of ObjectStack whose rules are followed.
+    pub(crate) protocol: Protocol,
     pub(crate) hidden_columns: HiddenColumns,
     /// Reload by itself when a file changes, looking this often; zero for never.
     pub(crate) watch_interval: Duration,

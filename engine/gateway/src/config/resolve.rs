@@ -249,12 +249,13 @@ fn metadata(root: &Table<'_>, table: Option<Table<'_>>, environment: &Environmen
     };
     let path = table.required("path");
     let posture = table.choice("posture", TENANCIES).map_or(Tenancy::Single, |p| p.value);
+    let protocol = table.choice("protocol", &Protocol::ALL).map_or(Protocol::default(), |p| p.value);
     let hidden_columns = table.choice("hidden_columns", HIDDEN_COLUMNS).map_or(HiddenColumns::Absent, |h| h.value);
     let watch_interval = table.duration("watch_interval").map_or(Duration::from_secs(2), |d| d.value);
     table.finish();
     let At { value, span: path_at } = path?;
     let path = Config::resolve_path(environment.folder(), &value);
-    Some(Metadata { path, path_at, posture, hidden_columns, watch_interval })
+    Some(Metadata { path, path_at, posture, protocol, hidden_columns, watch_interval })
 }
 
 const GIB: u64 = 1 << 30;

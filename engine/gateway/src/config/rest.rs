@@ -14,7 +14,6 @@ impl Default for Rest {
         Self {
             address: None,
             extensions: false,
-            strict_text_operators: false,
             body_max: 4 << 20,
             session_lifetime: Duration::from_secs(12 * 3_600),
             requests_per_address: 500,
@@ -36,9 +35,6 @@ pub(super) fn resolve(
     let address = super::server::address(&table, "listen", REST_PORT);
     if let Some(extensions) = table.boolean("extensions") {
         rest.extensions = extensions.value;
-    }
-    if let Some(strict) = table.boolean("strict_text_operators") {
-        rest.strict_text_operators = strict.value;
     }
     if let Some(bytes) = table.bytes("body_max") {
         if (1_024..=256 << 20).contains(&bytes.value) {

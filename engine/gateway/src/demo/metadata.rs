@@ -107,11 +107,7 @@ mod tests {
     fn the_loader_accepts_it_without_a_warning_and_every_policy_compiles() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path()).unwrap();
-        let loaded = crate::metadata::load_path(
-            folder.path(),
-            querygate_metadata::model::TenancyPosture::Single,
-            &querygate_extension::Extensions::default(),
-        );
+        let loaded = crate::metadata::load_path(folder.path(), &querygate_extension::Extensions::default());
         let snapshot = loaded.unwrap_or_else(|e| panic!("{e}")).snapshot;
         let warnings: Vec<String> = snapshot.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings, Vec::<String>::new());

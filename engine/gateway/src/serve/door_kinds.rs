@@ -202,7 +202,6 @@ async fn rest(
         session_lifetime: rest.session_lifetime,
         extensions: rest.extensions,
         events: config.events.is_some(),
-        strict_text_operators: rest.strict_text_operators,
         proxies: config.server.proxies.clone(),
         requests_per_address: rest.requests_per_address,
         requests_per_user: rest.requests_per_user,

@@ -3,10 +3,10 @@
 use super::sources::Sources;
 use crate::config::{Config, HiddenColumns, MaskInPredicates, View};
 use crate::governance::{Governance, configured_members, configured_users};
-use crate::metadata::{native_names, platform_policies, tenancy_posture};
+use crate::metadata::{load_options, platform_policies};
 use crate::naming::sql_names;
 use querygate_catalog::deployment::{Deployment, SourceStatus, ViewDefinition};
-use querygate_metadata::load::{LoadError, LoadOptions, load};
+use querygate_metadata::load::{LoadError, load};
 use querygate_metadata::model::Snapshot;
 use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
@@ -87,8 +87,7 @@ impl Builder {
     /// Metadata, or rows beside it, with errors.
     pub(super) async fn governance(version: u64, config: &Config) -> Result<Governance> {
         let path = config.metadata.path.clone();
-        let posture = tenancy_posture(config.metadata.posture);
-        let options = LoadOptions { posture, natives: native_names(&config.extensions) };
+        let options = load_options(config);
         let loaded = tokio::task::spawn_blocking(move || load(&path, &options)).await.map_err(Error::internal)?;
         let invalid = |what: &'static str| {
             move |errors: LoadError| Error::new(ErrorCode::MetadataInvalid, what).with_detail(errors.to_string())

@@ -66,6 +66,7 @@ fn empty(options: &LoadOptions) -> Snapshot {
         version: 1,
         content_hash: String::new(),
         posture: options.posture,
+        protocol: options.protocol,
         packages: IndexMap::new(),
         objects: IndexMap::new(),
         permission_sets: builtin::permission_sets().into_iter().map(|set| (set.name.clone(), Arc::new(set))).collect(),

@@ -87,7 +87,7 @@ pub(super) fn refresh(snapshot: &mut Snapshot) {
         items.add(format!("webhook {name}"), webhook);
     }
     let digests = items.new;
-    let small = digest(&(snapshot.posture, &snapshot.packages, &snapshot.datasource_mapping));
+    let small = digest(&(snapshot.posture, snapshot.protocol, &snapshot.packages, &snapshot.datasource_mapping));
     let mut whole = Sha256::new();
     whole.update(small);
     for (key, digest) in &digests {

@@ -12,7 +12,7 @@ mod rows;
 mod stack;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Snapshot, TenancyPosture};
+use crate::model::{Protocol, Snapshot, TenancyPosture};
 use crate::read::{At, Document, Findings};
 use crate::syntax::Format;
 use std::fmt;
@@ -29,6 +29,8 @@ pub use rows::{RowReader, permission_sets_from_placed, permission_sets_from_rows
 pub struct LoadOptions {
     /// How organizations are kept apart.
     pub posture: TenancyPosture,
+    /// The release whose rules are followed.
+    pub protocol: Protocol,
     /// What the binary has in Rust, which metadata may name.
     pub natives: NativeNames,
 }

@@ -10,6 +10,7 @@ mod history;
 mod hook;
 mod object;
 mod permission;
+mod protocol;
 mod snapshot;
 mod source;
 mod text_type;
@@ -42,6 +43,7 @@ pub use permission::{
     Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation, RowPolicy, Scope,
     SharingRule,
 };
+pub use protocol::{Protocol, STRICT_RULES, StrictRule};
 pub use snapshot::{Declared, Package, Referrer, SeedData, SeedMode, Snapshot, TenancyPosture};
 pub(crate) use snapshot::{Extended, Extension};
 pub use source::{Datasource, MappingRule, OnMismatch, SchemaMode};

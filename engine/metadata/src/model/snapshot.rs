@@ -1,8 +1,8 @@
 //! One immutable version of all metadata, with constant-time look-ups. Knows nothing of how it was loaded.
 
 use super::{
-    Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Position, RowPolicy, SharingRule,
-    Webhook,
+    Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Position, Protocol, RowPolicy,
+    SharingRule, Webhook,
 };
 use crate::Diagnostic;
 use indexmap::IndexMap;
@@ -116,6 +116,8 @@ pub struct Snapshot {
     /// `sha256:<hex>` of the resolved content; equal content gives equal hashes.
     pub content_hash: String,
     pub posture: TenancyPosture,
+    /// The release whose rules are followed.
+    pub protocol: Protocol,
     pub packages: IndexMap<String, Package>,
     pub objects: IndexMap<String, Arc<Object>>,
     /// The platform's own sets (`member_default`, `admin_full_access`, ...) and the declared ones.

@@ -3,6 +3,7 @@
 
 use super::{Column, Compiler, FilterContext, FilterError, compile_filter};
 use crate::filter::{RowFilter, RowLookup};
+use querygate_metadata::model::Protocol;
 use querygate_metadata::model::{FieldType, FormulaReturn, ValueType};
 use querygate_types::{Error, Result as TypesResult};
 use serde_json::{Map, Value, json};
@@ -60,14 +61,10 @@ impl RowLookup for Nowhere {
 /// a strict door takes for another, or that is not two-valued.
 pub fn filter(bytes: &[u8]) -> Result<bool, String> {
     let Ok(filter) = serde_json::from_slice::<Value>(bytes) else { return Ok(false) };
-    let context = |strict_text_operators| FilterContext {
-        now_ms: NOW_MS,
-        user_id: Some("u1".to_owned()),
-        organization_id: None,
-        strict_text_operators,
-    };
-    let compiled = compile_filter(&filter, &column, &context(false));
-    let strict = compile_filter(&filter, &column, &context(true));
+    let context =
+        |protocol| FilterContext { now_ms: NOW_MS, user_id: Some("u1".to_owned()), organization_id: None, protocol };
+    let compiled = compile_filter(&filter, &column, &context(Protocol::V17_4));
+    let strict = compile_filter(&filter, &column, &context(Protocol::default()));
     let compiled = match (compiled, strict) {
         (Err(error), Err(_)) => return refused(&error),
         (Err(error), Ok(_)) => return Err(format!("{filter}: a strict door takes what is refused with {error}")),
@@ -79,7 +76,7 @@ pub fn filter(bytes: &[u8]) -> Result<bool, String> {
     if let Some(unknown) = compiled.columns().into_iter().find(|name| column(name).is_none()) {
         return Err(format!("{filter} reads {unknown}"));
     }
-    let context = context(false);
+    let context = context(Protocol::V17_4);
     let plain = Compiler { column: &column, context: &context, parts: Cell::new(0) }
         .filter(&filter, 0)
         .map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 mod column;
 mod comparand;
 mod error;
+mod fitting;
 pub mod fuzzing;
 mod tokens;
 
@@ -12,8 +13,9 @@ pub use error::{FilterError, FilterErrorCode};
 
 use crate::expression::{Provenance, compare, member, text_test};
 use crate::filter::{CompareOp, RowFilter, Test, TextKind};
-use crate::value::{Scalar, coerce};
+use crate::value::Scalar;
 use comparand::{Comparand, describe};
+use querygate_metadata::model::{Protocol, StrictRule};
 use querygate_types::limits;
 use serde_json::{Map, Value};
 use std::cell::Cell;
@@ -27,9 +29,8 @@ pub struct FilterContext {
     pub user_id: Option<String>,
     /// `{current_org_id}`.
     pub organization_id: Option<String>,
-    /// Refuse text operators on number, boolean, temporal and structured fields, as the published fixture says. The
-    /// running 17.4 runtime answers no rows instead, which is the default here.
-    pub strict_text_operators: bool,
+    /// The release whose rules comparands and operators follow.
+    pub protocol: Protocol,
 }
 
 /// Nesting of `$and`, `$or` and `$not`.
@@ -247,6 +248,10 @@ impl Compiler<'_> {
         let Some([low, high]) = value.as_array().map(Vec::as_slice) else {
             return Err(FilterError::invalid(format!("$between on '{name}' takes exactly two values")));
         };
+        let is_no_end = |end: &Value| end.as_str().is_some_and(|text| text.trim().is_empty()) || end.is_object();
+        if self.context.protocol.has(StrictRule::BlankRange) && [low, high].into_iter().any(is_no_end) {
+            return Err(FilterError::invalid(format!("$between on '{name}' takes two values, none of them blank")));
+        }
         Ok(RowFilter::And(vec![
             self.compare(name, column, "$between", CompareOp::Ge, low)?,
             self.compare(name, column, "$between", CompareOp::Le, high)?,
@@ -262,7 +267,7 @@ impl Compiler<'_> {
         value: &Value,
         negated: bool,
     ) -> Result<RowFilter, FilterError> {
-        if self.context.strict_text_operators && column.refuses_text() {
+        if self.context.protocol.has(StrictRule::TextOperator) && column.refuses_text() {
             let declared = column.field_type.name();
             return Err(FilterError::invalid(format!("{operator} does not apply to '{name}' of type {declared}")));
         }
@@ -285,19 +290,21 @@ impl Compiler<'_> {
     }
 
     /// # Errors
-    /// It is no comparand; a text is none of a day, which would find nothing on every row.
+    /// It is no comparand; it is none of the field's type, which would find nothing on every row.
     fn comparand(&self, name: &str, column: Column, slot: &str, value: &Value) -> Result<Comparand, FilterError> {
         let read = comparand::read(&format!("{name}.{slot}"), value, self.context)?;
-        match &read {
-            Comparand::Scalar(scalar @ Scalar::Text(text), _)
-                if column.kind() == ColumnKind::Date && coerce(scalar, ColumnKind::Date).is_none() =>
-            {
-                Err(FilterError::invalid(format!(
-                    "filter on '{name}' compares a declared date field against \"{text}\" at where.{name}.{slot}, which is not \
-                     a date value: write a \"YYYY-MM-DD\" calendar day, or a relative-date placeholder"
-                )))
-            }
-            Comparand::Null | Comparand::Scalar(..) => Ok(read),
+        let unfit = match &read {
+            Comparand::Scalar(scalar, Provenance::Literal) => fitting::unfit(scalar, column, self.context.protocol),
+            Comparand::Null | Comparand::Scalar(..) => None,
+        };
+        match unfit {
+            Some(unfit) => Err(FilterError::invalid(format!(
+                "filter on '{name}' compares a declared {} field against {} at where.{name}.{slot}, which is not {}",
+                column.field_type.name(),
+                value,
+                unfit
+            ))),
+            None => Ok(read),
         }
     }
 }

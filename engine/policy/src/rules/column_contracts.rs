@@ -3,7 +3,7 @@
 
 use super::Row;
 use super::condition::Scene;
-use super::contract::whole_numbers;
+use super::contract::{is_within_precision, whole_numbers};
 use super::forms::domains;
 use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::object::ObjectRules;
@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 /// 0001-01-01 and 9999-12-31, in days since 1970-01-01: dates that are spelled in one way.
 const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 const DAY_MICROS: i64 = 86_400_000_000;
+/// 1000-01-01, in microseconds since 1970-01-01.
+const YEAR_1000: i64 = -30_610_224_000_000_000;
 /// Decimals of this many digits and fewer are doubles of their own.
 const EXACT_MAX: u128 = 999_999_999_999_999;
 
@@ -179,8 +181,9 @@ impl ValueContract<'_> {
                 (Kind::Any, _)
                 | (Kind::Boolean, GivenValue::Boolean(_))
                 | (Kind::Date, GivenValue::Date(_))
-                | (Kind::Instant, GivenValue::Instant(_))
                 | (Kind::Time, GivenValue::Time(_)) => true,
+                // Earlier ones are refused in some releases, where the column is none of an instant's own type.
+                (Kind::Instant, GivenValue::Instant(micros)) => self.field.column_type.is_some() || micros >= YEAR_1000,
                 (Kind::Text(has_form), GivenValue::Text(text)) => has_value(text) && has_form(text) && self.fits(text),
                 (Kind::Reference, GivenValue::Text(text)) => has_value(text),
                 (Kind::Uuid, GivenValue::Text(text)) => {
@@ -231,7 +234,10 @@ impl ValueContract<'_> {
 
     fn counts(&self, number: f64, places: usize) -> bool {
         let has_places = self.field.scale.is_none_or(|scale| places <= scale as usize);
-        has_places && self.field.min.is_none_or(|min| number >= min) && self.field.max.is_none_or(|max| number <= max)
+        has_places
+            && is_within_precision(self.field, number, places)
+            && self.field.min.is_none_or(|min| number >= min)
+            && self.field.max.is_none_or(|max| number <= max)
     }
 }
 

@@ -5,7 +5,8 @@ use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js
 use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
 use crate::query_filter::{Column, ColumnKind};
-use querygate_metadata::model::{Field, FieldType, ValueType};
+use crate::value::is_json_number;
+use querygate_metadata::model::{Field, FieldType, Protocol, StrictRule, ValueType};
 use querygate_types::{bytes, uuid};
 use serde_json::{Number, Value, json};
 use std::ops::RangeInclusive;
@@ -53,7 +54,7 @@ pub(super) fn no_key(field: &Field, value: &Value) -> Box<Violation> {
 }
 
 /// Checks a value that is given and not missing.
-pub(super) fn check(field: &Field, value: &Value) -> Checked {
+pub(super) fn check(field: &Field, value: &Value, protocol: Protocol) -> Checked {
     if field.field_type == FieldType::Secret {
         return Err(secret(field));
     }
@@ -63,18 +64,18 @@ pub(super) fn check(field: &Field, value: &Value) -> Checked {
         );
         return Err(invalid_type(field, &detail));
     }
-    if let Some(checked) = check_declared(field, value) {
+    if let Some(checked) = check_declared(field, value, protocol) {
         return checked;
     }
     if field.multiple && !is_structured(field.field_type) {
         return list(field, value);
     }
-    check_type(field, value)
+    check_type(field, value, protocol)
 }
 
 /// A value of a column whose type metadata declares, where that says more than the field's type: it stays as exact as it was
 /// given.
-fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
+fn check_declared(field: &Field, value: &Value, protocol: Protocol) -> Option<Checked> {
     if field.column_type? == ValueType::Binary && !field.multiple {
         let is_bytes = value.as_str().is_some_and(|text| bytes::read(text).is_ok());
         let what = "must be bytes in hexadecimal digits, as \"\\x00ff\"";
@@ -86,7 +87,7 @@ fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
     match Column::from(field).kind() {
         // A truth value is no key, though numbers take it.
         ColumnKind::Number if field.field_type.is_reference() && value.is_boolean() => Some(reference(field, value)),
-        ColumnKind::Number => Some(number(field, value)),
+        ColumnKind::Number => Some(number(field, value, protocol)),
         ColumnKind::Boolean => Some(boolean(field, value)),
         ColumnKind::Date => {
             Some(kept(temporal::date(value).is_some(), ViolationCode::InvalidDate, "a valid date (ISO-8601)"))
@@ -109,7 +110,7 @@ fn check_declared(field: &Field, value: &Value) -> Option<Checked> {
     }
 }
 
-fn check_type(field: &Field, value: &Value) -> Checked {
+fn check_type(field: &Field, value: &Value, protocol: Protocol) -> Checked {
     use FieldType as F;
     match field.field_type {
         F::Text | F::Textarea | F::Markdown | F::Html | F::Richtext | F::Code | F::Signature | F::Qrcode | F::Color => {
@@ -123,11 +124,15 @@ fn check_type(field: &Field, value: &Value) -> Checked {
             _ => Err(expected(field, "string", value)),
         },
         F::Secret => Err(secret(field)),
-        F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => number(field, value),
+        F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary => {
+            number(field, value, protocol)
+        }
         F::Boolean | F::Toggle => boolean(field, value),
         F::Date => temporal::date(value)
+            .filter(|day| !protocol.has(StrictRule::YearRange) || !begins(day, "0000"))
             .ok_or_else(|| wrong_moment(field, ViolationCode::InvalidDate, "a valid date (ISO-8601)", "date")),
         F::Datetime => temporal::datetime(value)
+            .filter(|moment| !protocol.has(StrictRule::YearRange) || is_plain_moment(value, moment))
             .ok_or_else(|| wrong_moment(field, ViolationCode::InvalidDate, "a valid datetime (ISO-8601)", "datetime")),
         F::Time => temporal::time(value)
             .ok_or_else(|| refuse(field, ViolationCode::InvalidTime, "must be a valid time (HH:MM or HH:MM:SS)")),
@@ -151,9 +156,9 @@ fn check_type(field: &Field, value: &Value) -> Checked {
 }
 
 /// What an empty text of a field that need not have a value is stored as.
-pub(super) fn check_blank(field: &Field, value: &Value) -> Checked {
+pub(super) fn check_blank(field: &Field, value: &Value, protocol: Protocol) -> Checked {
     match field.field_type {
-        FieldType::Boolean | FieldType::Toggle => Ok(Value::Bool(false)),
+        FieldType::Boolean | FieldType::Toggle if !protocol.has(StrictRule::BlankBoolean) => Ok(Value::Bool(false)),
         FieldType::Password | FieldType::Secret => Err(refuse(field, ViolationCode::InvalidType, "must not be empty")),
         FieldType::Vector => Ok(Value::Null),
         _ => Ok(match Column::from(field).kind() {
@@ -230,13 +235,16 @@ fn form(field: &Field, value: &Value, has_form: fn(&str) -> bool, code: Violatio
     if stored.as_str().is_some_and(has_form) { Ok(stored) } else { Err(refuse(field, code, rest)) }
 }
 
-fn number(field: &Field, value: &Value) -> Checked {
+fn number(field: &Field, value: &Value, protocol: Protocol) -> Checked {
     let whole = whole_numbers(field.value_type());
     let number = match value {
         Value::Number(number) => Some(number.clone()),
+        Value::String(text) if protocol.has(StrictRule::NumberText) && !is_json_number(text) => None,
         Value::String(text) => texts::number(text),
-        // The vendor's numbers take it; its columns are none of whole numbers.
-        Value::Bool(flag) if whole.is_none() => Some(Number::from(u8::from(*flag))),
+        // The vendor's numbers took it; its columns are none of whole numbers.
+        Value::Bool(flag) if whole.is_none() && !protocol.has(StrictRule::NumberText) => {
+            Some(Number::from(u8::from(*flag)))
+        }
         Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
     let Some((number, float)) = number.and_then(|number| number.as_f64().map(|float| (number, float))) else {
@@ -258,6 +266,13 @@ fn number(field: &Field, value: &Value) -> Checked {
     {
         return Err(too_many_places(field, scale, places));
     }
+    if let Some(precision) = field.precision.filter(|_| protocol.has(StrictRule::Precision))
+        && !matches!(field.field_type, FieldType::Summary)
+        && !is_within_precision(field, float, places)
+    {
+        let rest = format!("must have at most {precision} digits");
+        return Err(refuse_with(field, ViolationCode::MaxPrecision, &rest, [("precision", json!(precision))]));
+    }
     let Some(range) = whole else {
         let is_double = matches!(field.value_type(), ValueType::Float32 | ValueType::Float64);
         let exact = exact.filter(|_| !is_double);
@@ -278,6 +293,29 @@ fn number(field: &Field, value: &Value) -> Checked {
         };
         refuse_with(field, code, &format!("must be {sign} {bound}"), [(name, json!(bound))])
     })
+}
+
+/// Whether a number has no more digits than its field declares, of which as many are for places as its scale says; two of a currency.
+pub(super) fn is_within_precision(field: &Field, number: f64, places: usize) -> bool {
+    let Some(precision) = field.precision else { return true };
+    let declared = field.scale.or_else(|| (field.field_type == FieldType::Currency).then_some(2)).unwrap_or(0);
+    let places = places.max(declared as usize);
+    let whole = format!("{:.0}", number.abs().trunc());
+    let digits = if whole == "0" { 0 } else { whole.len() };
+    digits.saturating_add(places) <= precision as usize
+}
+
+fn begins(value: &Value, with: &str) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with(with))
+}
+
+/// Of a year from 1000 on, and with a `T` where it has a zone. `moment`: as it is stored, in UTC.
+fn is_plain_moment(given: &Value, moment: &Value) -> bool {
+    let text = given.as_str().unwrap_or_default().trim();
+    let has_zone = text.get(10..).is_some_and(|clock| clock.contains(['Z', 'z', '+', '-']));
+    let year = moment.as_str().and_then(|text| text.split('-').next());
+    let is_late = year.is_some_and(|year| year.len() == 4 && !year.starts_with('0'));
+    is_late && !(has_zone && text.contains(' '))
 }
 
 fn too_many_places(field: &Field, scale: u32, places: usize) -> Box<Violation> {

@@ -6,7 +6,7 @@ use super::forms::texts;
 use super::object::FieldDefault;
 use super::stamp::instant_text;
 use crate::formula::Cell;
-use querygate_metadata::model::Field;
+use querygate_metadata::model::{Field, Protocol};
 use serde_json::Value;
 
 /// Why a field's default has no value.
@@ -29,7 +29,12 @@ impl Unset {
 }
 
 /// A field's default, as it is stored where it fits the field; where not, the field's contract says so.
-pub(super) fn value(default: &FieldDefault, field: &Field, scene: &Scene<'_>) -> Result<Value, Unset> {
+pub(super) fn value(
+    default: &FieldDefault,
+    field: &Field,
+    scene: &Scene<'_>,
+    protocol: Protocol,
+) -> Result<Value, Unset> {
     let value = match default {
         FieldDefault::Literal(value) => value.clone(),
         FieldDefault::Now => instant_text(scene.now_ms).map_or(Value::Null, Value::String),
@@ -38,7 +43,7 @@ pub(super) fn value(default: &FieldDefault, field: &Field, scene: &Scene<'_>) ->
         FieldDefault::Broken => return Err(Unset::Broken),
     };
     let is_blank = contract::is_missing(field, Some(&value));
-    let stored = if is_blank { Ok(value.clone()) } else { contract::check(field, &value) };
+    let stored = if is_blank { Ok(value.clone()) } else { contract::check(field, &value, protocol) };
     Ok(stored.unwrap_or(value))
 }
 

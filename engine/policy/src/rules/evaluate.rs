@@ -9,7 +9,7 @@ use super::object::{FieldRules, ObjectRules, When};
 use super::stamp::{Stamp, is_dropped};
 use super::validation::Written;
 use super::violation::{Violation, ViolationCode};
-use querygate_metadata::model::{Field, FieldType, SummaryFunction, ValidationSeverity};
+use querygate_metadata::model::{Field, FieldType, StrictRule, SummaryFunction, ValidationSeverity};
 use querygate_types::principal::Principal;
 use serde_json::Value;
 
@@ -192,7 +192,7 @@ impl ObjectRules {
             return;
         }
         let value = match (&rules.default, &field.summary) {
-            (Some(default), _) => match defaults::value(default, field, &self.scene(attempt, record)) {
+            (Some(default), _) => match defaults::value(default, field, &self.scene(attempt, record), self.protocol) {
                 Ok(value) => value,
                 Err(unset) => {
                     let message = format!("the default of {} could not be evaluated ({})", field.label, unset.reason());
@@ -250,12 +250,14 @@ impl ObjectRules {
     /// What a field's contract makes of a value, or says against it; `None`: it is stored as it is.
     fn checked(&self, field: &Field, value: &Value, clears: bool) -> Option<Result<Value, Box<Violation>>> {
         if !is_missing(field, Some(value)) {
-            return Some(self.refuse_structure(field, value).and_then(|()| contract::check(field, value)));
+            return Some(
+                self.refuse_structure(field, value).and_then(|()| contract::check(field, value, self.protocol)),
+            );
         }
         if (field.required || field.not_null) && !field.readonly {
             return Some(Err(Box::new(contract::required(field, clears))));
         }
-        value.is_string().then(|| contract::check_blank(field, value))
+        value.is_string().then(|| contract::check_blank(field, value, self.protocol))
     }
 
     /// What is stored of a value that a caller gives to a field, said before the evaluation of its record says the same. `None`: it
@@ -342,6 +344,9 @@ impl ObjectRules {
                     outcome.violations.push(contract::required(field, false));
                 }
             }
+            Err(unknown) if self.protocol.has(StrictRule::UnevaluableRequired) => {
+                outcome.violations.push(unevaluable(field, unknown));
+            }
             Err(unknown) => outcome.notices.push(unknown_requirement(field, Some(unknown))),
         }
     }
@@ -388,6 +393,11 @@ fn record_violation(name: &str, code: ViolationCode, message: String) -> Violati
 
 fn readonly(field: &Field) -> Violation {
     record_violation(&field.name, ViolationCode::Readonly, format!("{} takes no value", field.label))
+}
+
+fn unevaluable(field: &Field, unknown: Unknown) -> Violation {
+    let message = format!("{}: requiredWhen could not be evaluated ({})", field.label, unknown.reason());
+    Violation::of_field(field, ViolationCode::Rule, message).with([("reason", Value::from("unevaluable"))])
 }
 
 fn unknown_requirement(field: &Field, unknown: Option<Unknown>) -> Violation {

@@ -50,7 +50,7 @@ pub enum Mechanism<'p> {
 impl ObjectRules {
     /// What metadata has to say, but for hooks.
     pub(crate) fn mechanisms<'p>(&'p self, found: &mut Vec<Mechanism<'p>>) {
-        let Self { object, fields, validations, uniques, rollups, faults } = self;
+        let Self { object, protocol: _, fields, validations, uniques, rollups, faults } = self;
         found.extend(faults.iter().map(Mechanism::Fault));
         found.extend(validations.iter().map(|_| Mechanism::Validation));
         found.extend(uniques.iter().map(Mechanism::Unique));

@@ -7,7 +7,7 @@ use super::unique::{UniqueGroup, groups_of};
 use super::validation::{CompiledValidation, compile_all};
 use crate::expression::DropReason;
 use querygate_extension::Extensions;
-use querygate_metadata::model::{DefaultValue, Expression, Field, FieldType, Location, Object, Snapshot};
+use querygate_metadata::model::{DefaultValue, Expression, Field, FieldType, Location, Object, Protocol, Snapshot};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -53,6 +53,7 @@ pub(super) struct FieldRules {
 #[derive(Debug)]
 pub struct ObjectRules {
     pub(super) object: Arc<Object>,
+    pub(super) protocol: Protocol,
     /// In the order of the object's fields.
     pub(super) fields: Vec<FieldRules>,
     pub(super) validations: Vec<CompiledValidation>,
@@ -77,7 +78,8 @@ impl ObjectRules {
         let fields = object.fields.values().map(|field| compiler.field(field, &mut faults)).collect();
         let validations = compile_all(object, extensions, &mut faults);
         let rollups = rollups_of(object, snapshot, &mut faults);
-        Self { object: Arc::clone(object), fields, validations, uniques: groups_of(object), rollups, faults }
+        let protocol = snapshot.protocol;
+        Self { object: Arc::clone(object), protocol, fields, validations, uniques: groups_of(object), rollups, faults }
     }
 
     /// The object they are of.

@@ -8,7 +8,7 @@ use super::violation::{Violation, ViolationCode};
 use crate::filter::RowFilter;
 use crate::query_filter::{Column, FilterContext, compile_filter};
 use querygate_metadata::model::{
-    DeleteBehavior, Field, FieldType, Object, Snapshot, SummaryFunction, ValidationSeverity,
+    DeleteBehavior, Field, FieldType, Object, Protocol, Snapshot, SummaryFunction, ValidationSeverity,
 };
 use querygate_types::Error;
 use serde_json::{Map, Value, json};
@@ -94,7 +94,7 @@ pub(super) fn rollups_of(child: &Object, snapshot: &Snapshot, faults: &mut Vec<R
                 let rule = format!("{}.{}", parent.name, field.name);
                 faults.push(RuleFault { rule, reason, is_mistake: true, location: field.location.clone() });
             };
-            if let Err(error) = filter_of(summary.filter.as_ref(), child, 0) {
+            if let Err(error) = filter_of(summary.filter.as_ref(), child, 0, snapshot.protocol) {
                 fault(format!("its filter cannot be applied: {}", error.message()));
                 continue;
             }
@@ -143,7 +143,7 @@ impl ObjectRules {
                     child: self.object.name.clone(),
                     child_field: rollup.child_field.clone(),
                     relationship: rollup.relationship.clone(),
-                    filter: filter_of(rollup.filter.as_ref(), &self.object, now_ms)?,
+                    filter: filter_of(rollup.filter.as_ref(), &self.object, now_ms, self.protocol)?,
                     parents,
                 });
             }
@@ -184,10 +184,10 @@ fn relationship<'o>(child: &'o Object, parent: &str, named: Option<&'o str>) -> 
     fields.next().is_none().then_some(only.name.as_str())
 }
 
-fn filter_of(filter: Option<&Value>, child: &Object, now_ms: i64) -> Result<RowFilter, Error> {
+fn filter_of(filter: Option<&Value>, child: &Object, now_ms: i64, protocol: Protocol) -> Result<RowFilter, Error> {
     let Some(filter) = filter else { return Ok(RowFilter::All) };
     let column = |name: &str| child.field(name).map(Column::from);
-    let context = FilterContext { now_ms, ..FilterContext::default() };
+    let context = FilterContext { now_ms, protocol, ..FilterContext::default() };
     compile_filter(filter, &column, &context).map_err(Error::from)
 }
 

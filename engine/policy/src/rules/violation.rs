@@ -22,6 +22,7 @@ pub enum ViolationCode {
     MinValue,
     MaxValue,
     MaxScale,
+    MaxPrecision,
     InvalidType,
     InvalidNumber,
     InvalidBoolean,
@@ -60,6 +61,7 @@ impl ViolationCode {
             Self::MinValue => "min_value",
             Self::MaxValue => "max_value",
             Self::MaxScale => "max_scale",
+            Self::MaxPrecision => "max_precision",
             Self::InvalidType => "invalid_type",
             Self::InvalidNumber => "invalid_number",
             Self::InvalidBoolean => "invalid_boolean",
@@ -98,6 +100,7 @@ impl ViolationCode {
             | Self::MinValue
             | Self::MaxValue
             | Self::MaxScale
+            | Self::MaxPrecision
             | Self::InvalidType
             | Self::InvalidNumber
             | Self::InvalidBoolean
@@ -128,7 +131,7 @@ impl ViolationCode {
             Self::NotKept => ErrorCode::FeatureNotSupported,
             Self::Required => ErrorCode::NotNullViolation,
             Self::MaxLength => ErrorCode::StringDataTooLong,
-            Self::MaxScale => ErrorCode::NumericOutOfRange,
+            Self::MaxScale | Self::MaxPrecision => ErrorCode::NumericOutOfRange,
             Self::InvalidType | Self::InvalidNumber | Self::InvalidBoolean | Self::InvalidJson => {
                 ErrorCode::InvalidTextRepresentation
             }

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use querygate_metadata::load::{LoadOptions, load_text};
-use querygate_metadata::model::{Facts, Snapshot, TenancyPosture};
+use querygate_metadata::model::{Facts, Protocol, Snapshot, TenancyPosture};
 use querygate_policy::filter::{RowLookup, refers_to};
 use querygate_policy::write::Change;
 use querygate_policy::{CompiledPolicy, Evaluator, ReadDecision, resolve_principal};
@@ -45,7 +45,11 @@ pub fn snapshot(stack: &Value) -> Arc<Snapshot> {
 
 /// The snapshot of a stack.
 pub fn snapshot_with(stack: &Value, posture: TenancyPosture) -> Arc<Snapshot> {
-    match load_text("stack.json", &stack.to_string(), &LoadOptions { posture, ..LoadOptions::default() }) {
+    match load_text(
+        "stack.json",
+        &stack.to_string(),
+        &LoadOptions { posture, protocol: Protocol::V17_4, ..LoadOptions::default() },
+    ) {
         Ok(snapshot) => Arc::new(snapshot),
         Err(error) => panic!("{error}"),
     }

@@ -76,7 +76,6 @@ pub(super) static SETTINGS: &[Setting] = &[
         "off",
         "Refuse a statement on a pushable source that would run locally.",
     ),
-    setting("querygate.strict_text_operators", Kind::Bool, "off", "Refuse text operators on fields of other types."),
     setting(
         LEARNING,
         Kind::Bool,

@@ -1,0 +1,96 @@
+//! Which release of ObjectStack's runtime a gate follows, and the rules that releases made stricter.
+
+use serde::{Deserialize, Serialize};
+
+/// A release of the runtime. Each keeps the rules of those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub enum Protocol {
+    V17_4,
+    V17_5,
+    V17_6,
+    #[default]
+    V17_7,
+}
+
+impl Protocol {
+    /// Releases by their names, the oldest first.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("17.4", Self::V17_4), ("17.5", Self::V17_5), ("17.6", Self::V17_6), ("17.7", Self::V17_7)];
+
+    /// Whether the release has the rule.
+    #[must_use]
+    pub fn has(self, rule: StrictRule) -> bool {
+        STRICT_RULES.iter().any(|(known, since, _)| *known == rule && *since <= self)
+    }
+}
+
+/// What a release refuses or reads otherwise than those before it. What is a hole in an earlier release is no choice and stands not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StrictRule {
+    NumberComparand,
+    BooleanComparand,
+    MomentComparand,
+    BlankRange,
+    TextOperator,
+    IsEmpty,
+    Precision,
+    NumberText,
+    YearRange,
+    BlankBoolean,
+    UnevaluableRequired,
+    AnonymousSession,
+    PageNumber,
+}
+
+/// Each rule with the first release that has it, and what it says.
+pub const STRICT_RULES: [(StrictRule, Protocol, &str); 13] = [
+    (
+        StrictRule::NumberComparand,
+        Protocol::V17_5,
+        "a number is compared with a number, or with a text of one as JSON writes it",
+    ),
+    (
+        StrictRule::BooleanComparand,
+        Protocol::V17_7,
+        "a truth value is compared with true, false, 1, 0, or a text of these",
+    ),
+    (StrictRule::MomentComparand, Protocol::V17_5, "a datetime or time is compared with a moment of its years"),
+    (StrictRule::BlankRange, Protocol::V17_5, "an end of `$between` is neither blank nor a field"),
+    (StrictRule::TextOperator, Protocol::V17_5, "text operators apply to fields that hold texts"),
+    (
+        StrictRule::IsEmpty,
+        Protocol::V17_6,
+        "\"is empty\" is no value, a blank text or an empty list, by the field's type",
+    ),
+    (StrictRule::Precision, Protocol::V17_5, "a number has at most as many digits as its field's precision"),
+    (
+        StrictRule::NumberText,
+        Protocol::V17_5,
+        "a text stored in a number field is a number as JSON writes it; a truth value is none",
+    ),
+    (StrictRule::YearRange, Protocol::V17_5, "a date has a year from 1 to 9999, a datetime one from 1000"),
+    (StrictRule::BlankBoolean, Protocol::V17_5, "a blank text stored in a boolean field is no value"),
+    (
+        StrictRule::UnevaluableRequired,
+        Protocol::V17_5,
+        "a record is refused where `requiredWhen` of a field without value has no answer",
+    ),
+    (StrictRule::AnonymousSession, Protocol::V17_5, "`/auth/get-session` without a login is 401"),
+    (StrictRule::PageNumber, Protocol::V17_5, "`limit` and `offset` of an address are whole numbers"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_keep_the_rules_of_those_before() {
+        assert!(!Protocol::V17_4.has(StrictRule::TextOperator));
+        assert!(Protocol::V17_5.has(StrictRule::TextOperator) && Protocol::V17_7.has(StrictRule::TextOperator));
+        assert!(!Protocol::V17_6.has(StrictRule::BooleanComparand));
+        for (rule, since, _) in STRICT_RULES {
+            assert!(Protocol::default().has(rule) && since > Protocol::V17_4, "{rule:?}");
+            assert_eq!(STRICT_RULES.iter().filter(|(other, ..)| *other == rule).count(), 1, "{rule:?}");
+        }
+    }
+}
