@@ -142,6 +142,10 @@ impl Platform for Entrance {
         1
     }
 
+    fn refuses_absent_session(&self) -> bool {
+        true
+    }
+
     fn types(&self) -> Vec<(&'static str, &'static str)> {
         Vec::new()
     }

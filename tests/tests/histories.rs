@@ -88,7 +88,7 @@ fn requests_of_recorded_histories_answer_and_store_the_same() {
 fn replay(mut recording: Recording) -> Tally {
     let users = recording.users();
     let named: Vec<(&str, &str)> = users.iter().map(|(name, rights)| (name.as_str(), rights.as_str())).collect();
-    let shop = Shop::over(&recording.stack(), "default", &named, |file| recording.make(file));
+    let shop = Shop::over(("17.4", &recording.stack()), "default", &named, |file| recording.make(file));
     let mut clients: HashMap<String, Client> = HashMap::new();
     let mut tally = Tally::default();
     for step in recording.steps() {

@@ -28,6 +28,8 @@ mod openapi;
 mod own;
 #[path = "rest/proxies.rs"]
 mod proxies;
+#[path = "rest/releases.rs"]
+mod releases;
 #[path = "rest/replay.rs"]
 mod replay;
 #[path = "rest/secrets.rs"]

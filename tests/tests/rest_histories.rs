@@ -120,7 +120,7 @@ impl Gate {
     fn over(recording: &Recording) -> Self {
         let users = recording.users();
         let named: Vec<(&str, &str)> = users.iter().map(|(name, rights)| (name.as_str(), rights.as_str())).collect();
-        let shop = Shop::over(&recording.stack(), "default", &named, |file| recording.make(file));
+        let shop = Shop::over(("17.4", &recording.stack()), "default", &named, |file| recording.make(file));
         Self { shop, emails: recording.emails(), tokens: HashMap::new() }
     }
 

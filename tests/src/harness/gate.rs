@@ -11,7 +11,7 @@ use querygate_catalog::deployment::{Deployment, ViewDefinition};
 use querygate_catalog::object_schema;
 use querygate_driver_api::testkit::watch::Watch;
 use querygate_metadata::load::{LoadOptions, load_text};
-use querygate_metadata::model::{Facts, Snapshot, TenancyPosture};
+use querygate_metadata::model::{Facts, Protocol, Snapshot, TenancyPosture};
 use querygate_policy::CompiledPolicy;
 use querygate_query::{Engine, EngineOptions, GateService};
 use querygate_query_api::column::arrow_type_of;
@@ -47,6 +47,7 @@ pub struct Fixture {
     /// A stack definition.
     pub stack: Value,
     pub posture: TenancyPosture,
+    pub protocol: Protocol,
     /// Rows of `sys_*` objects: (object, row).
     pub facts: Vec<(String, Row)>,
     pub tables: Vec<Table>,
@@ -75,6 +76,7 @@ impl Fixture {
         Self {
             stack,
             posture: TenancyPosture::Single,
+            protocol: Protocol::default(),
             facts: Vec::new(),
             tables,
             views: Vec::new(),
@@ -92,7 +94,7 @@ impl Fixture {
     /// The stack's snapshot. Panics with the loader's diagnostics.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let options = LoadOptions { posture: self.posture, ..LoadOptions::default() };
+        let options = LoadOptions { posture: self.posture, protocol: self.protocol, ..LoadOptions::default() };
         load_text("stack.json", &self.stack.to_string(), &options).unwrap_or_else(|e| panic!("{e}\n{:#}", self.stack))
     }
 

@@ -24,12 +24,17 @@ impl Shop {
     /// `users`: names, and what the configuration says of each beside its name. `rows`: SQL that makes the file.
     #[must_use]
     pub fn new(stack: &str, users: &[(&str, &str)], rows: &str) -> Self {
-        Self::over(stack, "shop", users, |file| execute(file, rows))
+        Self::over(("17.7", stack), "shop", users, |file| execute(file, rows))
     }
 
-    /// `source`: what the metadata calls the file, which `make` makes.
+    /// A stack with the release whose rules are followed. `source`: what the metadata calls the file, which `make` makes.
     #[must_use]
-    pub fn over(stack: &str, source: &str, users: &[(&str, &str)], make: impl FnOnce(&Path)) -> Self {
+    pub fn over(
+        (protocol, stack): (&str, &str),
+        source: &str,
+        users: &[(&str, &str)],
+        make: impl FnOnce(&Path),
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
@@ -38,7 +43,7 @@ impl Shop {
         std::fs::write(at(stack_file), stack).unwrap();
         let mut config = format!(
             "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\nprotocol = \"{protocol}\"\n[writes]\nenabled = true\n\
              [[sources]]\nname = \"{source}\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n",
         );
         for (name, rights) in users {

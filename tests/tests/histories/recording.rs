@@ -1,6 +1,6 @@
 //! One recording: its metadata, users, steps, and the store before each.
 
-use querygate_metadata::model::{DefaultValue, FieldType, Object, Snapshot, ValueType as Declared};
+use querygate_metadata::model::{DefaultValue, FieldType, Object, Protocol, Snapshot, ValueType as Declared};
 use querygate_tests::harness::Fixture;
 use querygate_tests::server::{Shop, execute};
 use serde_json::{Map, Value};
@@ -26,7 +26,9 @@ impl Recording {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/objectstack/writes");
         let text = std::fs::read_to_string(folder.join(format!("writes-{number}.json"))).ok()?;
         let data: Value = serde_json::from_str(&text).unwrap();
-        let snapshot = Arc::new(Fixture::new(data["stack"].clone(), Vec::new()).snapshot());
+        let snapshot = Arc::new(
+            Fixture { protocol: Protocol::V17_4, ..Fixture::new(data["stack"].clone(), Vec::new()) }.snapshot(),
+        );
         let mut store = Store::new();
         for (object, rows) in data["initial"]["rows"].as_object().unwrap() {
             let table = store.entry(object.clone()).or_default();

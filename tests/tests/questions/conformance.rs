@@ -1,5 +1,6 @@
 //! The vendor's published query cases as worlds: one object for each of their fixtures.
 
+use querygate_metadata::model::Protocol;
 use querygate_tests::harness::Fixture;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ pub(crate) fn world(conformance: &Value) -> Fixture {
         "objects": objects,
         "permissions": [{"name": "conf_reader", "label": "r", "objects": grants}],
     });
-    let mut world = Fixture::new(stack, Vec::new());
+    let mut world = Fixture { protocol: Protocol::V17_4, ..Fixture::new(stack, Vec::new()) };
     let snapshot = world.snapshot();
     for (name, fixture) in fixtures {
         let object = snapshot.object(&format!("conf_{name}")).unwrap();

@@ -2,6 +2,7 @@
 //! at random beside theirs. Prints a table of verdicts.
 
 use super::conformance::{decode, shared, world};
+use querygate_metadata::model::Protocol;
 use querygate_tests::harness::{Client, Layout, Rng, TestGate};
 use querygate_tests::questions::{Differs, Kind, Object, Questions, statement};
 use querygate_tests::rest::RestServer;
@@ -20,9 +21,10 @@ struct Count {
     twins: usize,
 }
 
-/// One layout's gate with two doors, one of them strict about text operators, and a session for SQL.
+/// One layout's gate by the release of the published cases, another by the last one, whose door is strict about text operators, and a
+/// session for SQL.
 struct Run {
-    _gate: TestGate,
+    _gates: [TestGate; 2],
     door: RestServer,
     strict: RestServer,
     client: Client,
@@ -77,12 +79,14 @@ impl Run {
         });
         let kinds = kinds.collect();
         let gate = TestGate::new(&fixture, layout);
+        fixture.protocol = Protocol::V17_7;
+        let strict_gate = TestGate::new(&fixture, layout);
         let reader = Principal::builder("rea").permission_set("conf_reader").build();
         Self {
             door: RestServer::over(&gate, &[&reader], |_| {}),
-            strict: RestServer::over(&gate, &[&reader], |config| config.strict_text_operators = true),
+            strict: RestServer::over(&strict_gate, &[&reader], |_| {}),
             client: gate.client(&reader),
-            _gate: gate,
+            _gates: [gate, strict_gate],
             kinds,
             writes,
             counts: BTreeMap::new(),
@@ -255,7 +259,7 @@ impl Run {
         self.twin(object, &body, &page.records)
     }
 
-    /// Which fields take text operators, where the door is as strict as the published cases.
+    /// Which fields take text operators, where the door is as strict as the last release.
     fn text_operator(&self, object: &str, query: &Value, expect: &Value) -> Verdict {
         let body = json!({ "where": query["where"], "fields": ["id"] });
         let asked = ask(&self.strict, object, &body);

@@ -50,15 +50,25 @@ impl Gate {
 
     /// Over another stack with the permission sets `shop_manager` and `shop_reader`.
     pub(crate) fn of(stack: &str, rows: &str, server: &str) -> Self {
+        Self::made(stack, rows, server, "")
+    }
+
+    /// The same with further lines of `[metadata]`.
+    pub(crate) fn with_metadata(stack: &str, rows: &str, metadata: &str) -> Self {
+        Self::made(stack, rows, "", metadata)
+    }
+
+    fn made(stack: &str, rows: &str, server: &str, metadata: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();
         std::fs::write(at("metadata/stack.yaml"), stack).unwrap();
         let mut config = "[log]\nfilter = \"info,querygate_rest=debug\"\naudit = \"audit.ndjson\"\n[server]\nSERVERdatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n[flight]\naddress = \"127.0.0.1:0\"\n\
              [rest]\nlisten = \"127.0.0.1:0\"\nkeys = \"keys.ndjson\"\nbody_max = \"64KB\"\n\
-             [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+             [metadata]\npath = \"metadata\"\nMETADATA[writes]\nenabled = true\n\
              [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n"
-            .replace("SERVER", server);
+            .replace("SERVER", server)
+            .replace("METADATA", metadata);
         for (user, set) in [("nora", "shop_manager"), ("rita", "shop_reader")] {
             let _ = writeln!(
                 config,

@@ -148,7 +148,7 @@ impl World {
         write_memberships(&at("metadata"), &rows);
         let mut config = "[server]\ndatabase = \"showcase\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
             [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\nkeys = \"keys.ndjson\"\n\
-            [metadata]\npath = \"metadata\"\n[writes]\nenabled = true\n\
+            [metadata]\npath = \"metadata\"\nprotocol = \"17.4\"\n[writes]\nenabled = true\n\
             [[sources]]\nname = \"default\"\nkind = \"sqlite\"\npath = \"showcase.sqlite\"\nwrites = true\n"
             .to_owned();
         let users = rows["users"].as_array().unwrap();

@@ -34,6 +34,7 @@ pub(crate) use users::User;
 pub(crate) use workers::is_address as is_worker_address;
 
 use querygate_extension::Extensions;
+use querygate_metadata::model::Protocol;
 use querygate_web::Proxies;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ use super::{
     workers,
 };
 use querygate_extension::Extensions;
+use querygate_metadata::model::Protocol;
 use querygate_resources::BlockLimits;
 use querygate_types::limits::SETTING_MILLISECONDS_MAX;
 use std::collections::BTreeMap;

@@ -51,6 +51,7 @@ drain_timeout = "5s"
 [metadata]
 path = "meta"
 posture = "group"
+protocol = "17.5"
 hidden_columns = "denied"
 watch_interval = "off"
 
@@ -141,7 +142,8 @@ fn a_full_configuration_resolves() {
             keys: None,
         }
     );
-    let Metadata { path, posture, watch_interval, hidden_columns, .. } = &config.metadata;
+    let Metadata { path, posture, protocol, watch_interval, hidden_columns, .. } = &config.metadata;
+    assert_eq!(*protocol, Protocol::V17_5);
     assert_eq!(*hidden_columns, HiddenColumns::Denied);
     assert_eq!((path.to_str(), *posture, *watch_interval), (Some("/etc/qg/meta"), Tenancy::Group, Duration::ZERO));
     assert_eq!(
@@ -197,7 +199,7 @@ fn an_almost_empty_configuration_has_safe_defaults() {
     let (config, rendered) = read(META);
     let config = config.unwrap();
     assert!(config.server.postgres.unwrap().ip().is_loopback() && config.server.http.unwrap().ip().is_loopback());
-    assert_eq!(config.metadata.posture, Tenancy::Single);
+    assert_eq!((config.metadata.posture, config.metadata.protocol), (Tenancy::Single, Protocol::V17_7));
     assert_eq!(config.metadata.hidden_columns, HiddenColumns::Absent);
     let limits = &config.limits;
     assert!(limits.memory_per_query <= limits.memory_per_user && limits.memory_per_user <= limits.memory_total / 2);
@@ -218,7 +220,7 @@ fn an_unknown_key_is_rendered_with_its_place_and_the_nearest_name() {
 ",
     );
     check(&format!("{META}[servr]\n"), "unknown key `servr` in the file");
-    let once = "known keys: path, posture, hidden_columns, watch_interval\nerror: unknown key `abracadabra` in [metadata]\n --> qg.toml:4:1\n  |\n4 | abracadabra = 2\n  | ^^^^^^^^^^^\nwarning";
+    let once = "known keys: path, posture, protocol, hidden_columns, watch_interval\nerror: unknown key `abracadabra` in [metadata]\n --> qg.toml:4:1\n  |\n4 | abracadabra = 2\n  | ^^^^^^^^^^^\nwarning";
     check(&format!("{META}xyzzy_quux = 1\nabracadabra = 2\n"), once);
 }
 

@@ -14,6 +14,7 @@ use crate::users::Users;
 use documents::Documents;
 use futures::future::BoxFuture;
 use querygate_catalog::deployment::Deployment;
+use querygate_metadata::model::StrictRule;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query::Engine;
 use querygate_query_api::requests::platform::{Inquiry, NewKey, Person, Platform};
@@ -122,6 +123,10 @@ impl Platform for GatePlatform {
 
     fn version(&self) -> u64 {
         self.engine.deployment().version
+    }
+
+    fn refuses_absent_session(&self) -> bool {
+        self.engine.deployment().snapshot.protocol.has(StrictRule::AnonymousSession)
     }
 
     fn types(&self) -> Vec<(&'static str, &'static str)> {

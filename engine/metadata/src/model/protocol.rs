@@ -32,18 +32,16 @@ pub enum StrictRule {
     MomentComparand,
     BlankRange,
     TextOperator,
-    IsEmpty,
     Precision,
     NumberText,
     YearRange,
     BlankBoolean,
     UnevaluableRequired,
     AnonymousSession,
-    PageNumber,
 }
 
 /// Each rule with the first release that has it, and what it says.
-pub const STRICT_RULES: [(StrictRule, Protocol, &str); 13] = [
+pub const STRICT_RULES: [(StrictRule, Protocol, &str); 11] = [
     (
         StrictRule::NumberComparand,
         Protocol::V17_5,
@@ -57,11 +55,6 @@ pub const STRICT_RULES: [(StrictRule, Protocol, &str); 13] = [
     (StrictRule::MomentComparand, Protocol::V17_5, "a datetime or time is compared with a moment of its years"),
     (StrictRule::BlankRange, Protocol::V17_5, "an end of `$between` is neither blank nor a field"),
     (StrictRule::TextOperator, Protocol::V17_5, "text operators apply to fields that hold texts"),
-    (
-        StrictRule::IsEmpty,
-        Protocol::V17_6,
-        "\"is empty\" is no value, a blank text or an empty list, by the field's type",
-    ),
     (StrictRule::Precision, Protocol::V17_5, "a number has at most as many digits as its field's precision"),
     (
         StrictRule::NumberText,
@@ -76,12 +69,24 @@ pub const STRICT_RULES: [(StrictRule, Protocol, &str); 13] = [
         "a record is refused where `requiredWhen` of a field without value has no answer",
     ),
     (StrictRule::AnonymousSession, Protocol::V17_5, "`/auth/get-session` without a login is 401"),
-    (StrictRule::PageNumber, Protocol::V17_5, "`limit` and `offset` of an address are whole numbers"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The page of rules has a row for each, with the release and the words of this table.
+    #[test]
+    fn the_page_of_rules_has_them_all() {
+        let page = include_str!("../../../docs/protocol.md");
+        for (rule, since, says) in STRICT_RULES {
+            let release = Protocol::ALL.iter().find(|(_, known)| *known == since).map_or("", |(name, _)| name);
+            let row = format!("| {says} | {release} |");
+            assert!(page.contains(&row), "{rule:?}: no row begins with {row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("| 17.")).count();
+        assert!(rows >= 30, "{rows} rules");
+    }
 
     #[test]
     fn releases_keep_the_rules_of_those_before() {

@@ -73,6 +73,9 @@ pub trait Platform: Send + Sync {
     /// Equal as long as metadata and rights are.
     fn version(&self) -> u64;
 
+    /// Whether who asks for a session without having one is refused, where earlier releases say that there is none.
+    fn refuses_absent_session(&self) -> bool;
+
     /// Types of metadata, in the singular, with their labels.
     fn types(&self) -> Vec<(&'static str, &'static str)>;
 

@@ -138,7 +138,12 @@ pub(crate) async fn get_session(State(site): Shared, call: Call) -> Response {
         let person = site.platform.person(&identity.principal.login)?;
         Some((identity.session?, person))
     });
-    let Some((open, person)) = found else { return ok(&Value::Null) };
+    let Some((open, person)) = found else {
+        return match site.platform.refuses_absent_session() {
+            true => Refusal::unauthenticated().into_answer(Envelope::Message),
+            false => ok(&Value::Null),
+        };
+    };
     let mut user = user(&person);
     if let Some(user) = user.as_object_mut() {
         user.insert("positions".to_owned(), json!(person.positions));

@@ -143,7 +143,7 @@ impl GateSession {
             now_ms: now_ms(),
             user_id: Some(principal.user_id.clone()),
             organization_id: principal.organization_id.clone(),
-            protocol: workspace.deployment().snapshot.protocol,
+            protocol: workspace.catalog.deployment().snapshot.protocol,
         };
         let places = Places { gate: Arc::clone(&self.gate), workspace, state, settings };
         if is_short(&asking.question)

@@ -1,0 +1,187 @@
+//! What releases of ObjectStack made stricter, asked of gates that follow the last release, and 17.4.
+
+use crate::own::Gate;
+use querygate_tests::server::Request;
+use serde_json::{Value, json};
+
+const STACK: &str = include_str!("releases.yaml");
+const ROWS: &str = "
+CREATE TABLE deals(id TEXT PRIMARY KEY NOT NULL, name TEXT, region TEXT, n DOUBLE, score DOUBLE, whole DOUBLE, price DOUBLE,
+    flag BOOLEAN, closed DATE_TEXT, at TIMESTAMPTZ_TEXT, tm TEXT, note TEXT);
+CREATE TABLE ruled(id TEXT PRIMARY KEY NOT NULL, n DOUBLE, flag BOOLEAN);
+INSERT INTO deals(id, name, region, n, flag, closed, at, tm, note) VALUES
+    ('d1', 'one', 'eu', 1, 1, '2026-01-01', '2026-01-01T10:00:00.000Z', '10:00:00', 'a'),
+    ('d2', 'two', 'us', 2, 0, '2026-01-02', '2026-01-02T10:00:00.000Z', '11:00:00', NULL);
+INSERT INTO ruled VALUES ('r1', 1, 1), ('r2', NULL, 0);";
+
+fn gate(protocol: &str) -> Gate {
+    Gate::with_metadata(STACK, ROWS, &format!("protocol = \"{protocol}\"\n"))
+}
+
+/// How many records a filter finds, or how it is refused.
+fn found(gate: &Gate, filter: &Value) -> Result<usize, (u16, String)> {
+    let body = json!({"where": filter});
+    let answer = gate.ask("nora", "POST", "/data/shop_deals/query", Some(&body));
+    if answer.status == 200 {
+        return Ok(answer.json()["records"].as_array().unwrap().len());
+    }
+    Err(gate.refused("nora", "POST", "/data/shop_deals/query", Some(&body)))
+}
+
+#[test]
+fn comparands_that_are_none_are_refused() {
+    let (strict, earlier) = (gate("17.7"), gate("17.4"));
+    let refused = Err((400, "INVALID_FILTER".to_owned()));
+    for (filter, in_17_4) in [
+        (json!({"n": "abc"}), 0),
+        (json!({"n": {"$ne": "abc"}}), 2),
+        (json!({"n": " 1 "}), 1),
+        (json!({"n": {"$contains": "1"}}), 0),
+        (json!({"n": {"$between": [1, ""]}}), 0),
+        (json!({"flag": "yes"}), 0),
+        (json!({"flag": {"$ne": "yes"}}), 2),
+        (json!({"at": "2026"}), 0),
+        (json!({"at": {"$gt": "0999-01-01T00:00:00Z"}}), 2),
+        (json!({"tm": "25:00"}), 0),
+    ] {
+        assert_eq!(found(&strict, &filter), refused, "{filter}");
+        assert_eq!(found(&earlier, &filter), Ok(in_17_4), "{filter}");
+    }
+    for gate in [&strict, &earlier] {
+        for filter in [json!({"n": "1"}), json!({"flag": "true"}), json!({"flag": 1}), json!({"tm": "10:00"})] {
+            assert_eq!(found(gate, &filter), Ok(1), "{filter}");
+        }
+    }
+}
+
+/// Status, code of the field's fault, and what is stored of the field.
+fn stored(gate: &Gate, id: &str, field: &str, value: &Value) -> (u16, Value) {
+    let record = json!({"id": id, "name": id, "note": "there", field: value});
+    let answer = gate.ask("nora", "POST", "/data/shop_deals", Some(&record));
+    if answer.status != 201 {
+        let fault = answer.json()["fields"][0]["code"].clone();
+        return (answer.status, fault);
+    }
+    let read = gate.get("nora", &format!("/data/shop_deals/{id}"));
+    (201, read["record"][field].clone())
+}
+
+#[test]
+fn values_that_later_releases_refuse_are_stored_by_17_4_alone() {
+    let (strict, earlier) = (gate("17.7"), gate("17.4"));
+    for (number, (field, value, code, in_17_4)) in [
+        ("n", json!(" 12 "), "invalid_number", json!(12)),
+        ("n", json!("+5"), "invalid_number", json!(5)),
+        ("n", json!(".5"), "invalid_number", json!(0.5)),
+        ("n", json!("007"), "invalid_number", json!(7)),
+        ("n", json!(true), "invalid_number", json!(1)),
+        ("whole", json!(1234), "max_precision", json!(1234)),
+        ("price", json!(123_456), "max_precision", json!(123_456)),
+        ("price", json!(1234.5), "max_precision", json!(1234.5)),
+        ("closed", json!("0000-01-01"), "invalid_date", json!("0000-01-01")),
+        ("at", json!("0999-01-01T00:00:00Z"), "invalid_date", json!("0999-01-01T00:00:00.000Z")),
+        ("at", json!("2026-07-15 10:00:00+08:00"), "invalid_date", json!("2026-07-15T02:00:00.000Z")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("w{number}");
+        assert_eq!(stored(&strict, &id, field, &value), (400, json!(code)), "{field} {value}");
+        assert_eq!(stored(&earlier, &id, field, &value), (201, in_17_4), "{field} {value}");
+    }
+    for (number, (field, value, kept)) in [
+        ("n", json!("12"), json!(12)),
+        ("score", json!(999.99), json!(999.99)),
+        ("price", json!(123.45), json!(123.45)),
+        ("at", json!("2026-07-15 10:00"), json!("2026-07-15T10:00:00.000Z")),
+        ("flag", json!(""), Value::Null),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(stored(&strict, &format!("k{number}"), field, &value), (201, kept), "{field} {value}");
+    }
+    // 17.4 keeps a blank as a value.
+    assert_eq!(stored(&earlier, "b1", "flag", &json!("")), (201, json!(false)));
+}
+
+#[test]
+fn a_field_that_may_be_required_is_asked_for() {
+    let (strict, earlier) = (gate("17.7"), gate("17.4"));
+    // Of nothing, it is not known whether it is more than five.
+    let record = |id: &str| json!({"id": id, "name": "x"});
+    let answer = strict.ask("nora", "POST", "/data/shop_deals", Some(&record("q1")));
+    assert_eq!((answer.status, &answer.json()["fields"][0]["code"]), (400, &json!("rule_violation")));
+    assert_eq!(answer.json()["fields"][0]["constraint"]["reason"], "unevaluable");
+    assert_eq!(earlier.ask("nora", "POST", "/data/shop_deals", Some(&record("q1"))).status, 201);
+    let known = json!({"id": "q2", "n": 6, "note": "there"});
+    assert_eq!(strict.ask("nora", "POST", "/data/shop_deals", Some(&known)).status, 201);
+}
+
+#[test]
+fn who_has_no_session_is_refused() {
+    let asked = |gate: &Gate| gate.send(Request::new("GET", "/api/v1/auth/get-session"));
+    assert_eq!(asked(&gate("17.7")).status, 401);
+    let earlier = asked(&gate("17.4"));
+    assert_eq!((earlier.status, earlier.json()), (200, Value::Null));
+}
+
+/// Refused since a release, and here whichever is followed: what an earlier one answers is wrong.
+#[test]
+fn what_earlier_releases_answer_wrongly_is_refused_by_all() {
+    for protocol in ["17.4", "17.7"] {
+        let gate = gate(protocol);
+        for (filter, code) in [
+            (json!({"name": ["one"]}), "INVALID_FILTER"),
+            (json!({"name": {"$ne": ["one"]}}), "INVALID_FILTER"),
+            (json!({"name": {"$in": ["one", null]}}), "INVALID_FILTER"),
+            (json!({"n": {"$gt": null}}), "INVALID_FILTER"),
+            (json!({"n": {"$gt": [0]}}), "INVALID_FILTER"),
+            (json!({"n": {"$between": [1, null]}}), "INVALID_FILTER"),
+            (json!({"name": {"$null": 1}}), "INVALID_FILTER"),
+            (json!({"name": {"$exists": "true"}}), "INVALID_FILTER"),
+            (json!({"name": {"first": "one"}}), "INVALID_FILTER"),
+            (json!({"n": {"$eq": {"$field": "name"}}}), "INVALID_FILTER"),
+            (json!({"closed": "2026-02-30"}), "INVALID_FILTER"),
+            (json!({"closed": "soon"}), "INVALID_FILTER"),
+            (json!({"leftover": 1}), "INVALID_FIELD"),
+            (json!([]), "VALIDATION_FAILED"),
+        ] {
+            assert_eq!(found(&gate, &filter), Err((400, code.to_owned())), "{protocol} {filter}");
+        }
+        assert_eq!(found(&gate, &json!({"closed": {"$lte": "9999-12-31"}})), Ok(2), "{protocol}");
+        for (field, value) in [("n", json!("")), ("closed", json!(" ")), ("at", json!("")), ("tm", json!(""))] {
+            assert_eq!(stored(&gate, &format!("e_{field}"), field, &value), (201, Value::Null), "{protocol} {field}");
+        }
+    }
+}
+
+/// By no release: these were holes.
+#[test]
+fn a_rule_that_compares_with_what_is_not_of_its_columns_type_gives_nothing() {
+    for protocol in ["17.4", "17.7"] {
+        let gate = gate(protocol);
+        let all = gate.get("rita", "/data/shop_ruled");
+        assert_eq!(all["records"], json!([]), "{protocol}");
+        for (method, path, body) in [
+            ("POST", "/data/shop_ruled", json!({"id": "r3", "n": 3})),
+            ("PATCH", "/data/shop_ruled/r1", json!({"flag": false})),
+        ] {
+            let (status, _) = gate.refused("rita", method, path, Some(&body));
+            assert!([403, 404].contains(&status), "{protocol} {method}: {status}");
+        }
+        let (status, code) =
+            gate.refused("rita", "POST", "/data/shop_deals", Some(&json!({"id": "x", "region": "us"})));
+        assert_eq!(
+            (status, code.as_str()),
+            (403, "PERMISSION_DENIED"),
+            "a policy with `using` alone binds what is stored"
+        );
+        let (status, code) = gate.refused("rita", "PATCH", "/data/shop_deals/d2", Some(&json!({"name": "x"})));
+        assert_eq!(
+            (status, code.as_str()),
+            (404, "RECORD_NOT_FOUND"),
+            "a record that is not read is as if it were not there"
+        );
+    }
+}
