@@ -9,8 +9,6 @@
 mod command;
 #[path = "e2e/connections.rs"]
 mod connections;
-#[path = "e2e/documents.rs"]
-mod documents;
 #[path = "e2e/extended.rs"]
 mod extended;
 #[path = "e2e/fairness.rs"]

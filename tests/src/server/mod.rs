@@ -16,6 +16,6 @@ pub use golden::{blessing, golden};
 pub use http::{Answer, Request};
 pub use process::{Server, connect, get, runtime};
 pub use psql::{Printed, psql, psql_with};
-pub use python::{flight_python, python_environment};
+pub use python::{FLIGHT_PACKAGES, flight_python, python_environment};
 pub use raw::{Frame, RawClient};
 pub use shop::{PASSWORD, Shop, add_user, add_user_with, change, execute, sha256_hex};

@@ -55,13 +55,24 @@ impl Server {
     /// The same through a command that runs, in its own place, the one that it is given.
     #[must_use]
     pub fn start_by(wrapper: &[&str], arguments: &[&str]) -> Self {
-        let mut keeper = Command::new("/bin/sh");
-        keeper.arg("-c").arg(KEEPER).args(wrapper).arg(binary());
-        keeper.args(arguments).args(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]);
+        let mut all = arguments.to_vec();
+        all.extend(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]);
         if arguments.first() == Some(&"demo") {
             // A configuration says whether this door is open; the demo's always is.
-            keeper.args(["--rest", "127.0.0.1:0"]);
+            all.extend(["--rest", "127.0.0.1:0"]);
         }
+        Self::run(wrapper, &all, Path::new("."))
+    }
+
+    /// Runs `querygate ARGUMENTS` in a folder, at the addresses that they or its configuration name.
+    #[must_use]
+    pub fn start_in(folder: &Path, arguments: &[&str]) -> Self {
+        Self::run(&[], arguments, folder)
+    }
+
+    fn run(wrapper: &[&str], arguments: &[&str], folder: &Path) -> Self {
+        let mut keeper = Command::new("/bin/sh");
+        keeper.arg("-c").arg(KEEPER).args(wrapper).arg(binary()).args(arguments).current_dir(folder);
         keeper.env_remove("QUERYGATE_LOG").env("NO_COLOR", "1");
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Output::default());

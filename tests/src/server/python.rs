@@ -8,9 +8,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 /// One test makes an environment; others that ask for it wait.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// Clients of Flight SQL.
-const FLIGHT_PACKAGES: [&str; 6] =
-    ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars", "duckdb"];
+/// Clients of Flight SQL, and what the documents draw with.
+pub const FLIGHT_PACKAGES: [&str; 7] =
+    ["adbc-driver-flightsql", "adbc-driver-manager", "pyarrow", "pandas", "polars", "duckdb", "matplotlib"];
 
 /// A Python with the clients of Flight SQL, made once beside the binary. `None` where it cannot be had, which must not be so in CI.
 pub fn flight_python() -> Option<&'static Path> {
