@@ -53,7 +53,8 @@ fn is_moment(text: &str) -> bool {
     !blank && timestamp(text).is_some_and(|moment| DATETIMES.contains(&moment))
 }
 
-const fn holds_number(field_type: FieldType) -> bool {
+/// Whether values of the field are numbers to those who ask.
+pub(crate) const fn holds_number(field_type: FieldType) -> bool {
     use FieldType as F;
     matches!(field_type, F::Number | F::Currency | F::Percent | F::Rating | F::Slider | F::Progress | F::Summary)
 }

@@ -10,6 +10,7 @@ mod tokens;
 pub use crate::value::ColumnKind;
 pub use column::Column;
 pub use error::{FilterError, FilterErrorCode};
+pub(crate) use fitting::holds_number;
 
 use crate::expression::{Provenance, compare, member, text_test};
 use crate::filter::{CompareOp, RowFilter, Test, TextKind};

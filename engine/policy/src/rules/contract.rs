@@ -4,7 +4,7 @@
 use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
-use crate::query_filter::{Column, ColumnKind};
+use crate::query_filter::{Column, ColumnKind, holds_number};
 use crate::value::is_json_number;
 use querygate_metadata::model::{Field, FieldType, Protocol, StrictRule, ValueType};
 use querygate_types::{bytes, uuid};
@@ -237,14 +237,14 @@ fn form(field: &Field, value: &Value, has_form: fn(&str) -> bool, code: Violatio
 
 fn number(field: &Field, value: &Value, protocol: Protocol) -> Checked {
     let whole = whole_numbers(field.value_type());
+    let is_strict = protocol.has(StrictRule::NumberText);
     let number = match value {
         Value::Number(number) => Some(number.clone()),
-        Value::String(text) if protocol.has(StrictRule::NumberText) && !is_json_number(text) => None,
+        // Keys and references that are stored as numbers are texts to those who write.
+        Value::String(text) if is_strict && holds_number(field.field_type) && !is_json_number(text) => None,
         Value::String(text) => texts::number(text),
         // The vendor's numbers took it; its columns are none of whole numbers.
-        Value::Bool(flag) if whole.is_none() && !protocol.has(StrictRule::NumberText) => {
-            Some(Number::from(u8::from(*flag)))
-        }
+        Value::Bool(flag) if whole.is_none() && !is_strict => Some(Number::from(u8::from(*flag))),
         Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
     let Some((number, float)) = number.and_then(|number| number.as_f64().map(|float| (number, float))) else {

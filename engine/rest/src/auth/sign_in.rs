@@ -140,7 +140,7 @@ pub(crate) async fn get_session(State(site): Shared, call: Call) -> Response {
     });
     let Some((open, person)) = found else {
         return match site.platform.refuses_absent_session() {
-            true => Refusal::unauthenticated().into_answer(Envelope::Message),
+            true => Refusal::unauthenticated().into_answer(Envelope::Flat),
             false => ok(&Value::Null),
         };
     };
