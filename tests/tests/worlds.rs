@@ -50,8 +50,30 @@ const WORLDS_VARIABLE: &str = "QUERYGATE_WORLDS";
 const WORLDS: u64 = 7;
 const KINDS: [&str; 5] = ["folder", "sqlite", "postgres", "mariadb", "mongodb"];
 
+const ALL_COLUMNS: &str = "a table none of whose columns can be read as declared is not tried with texts";
+
 /// What is known to be otherwise: a kind of world, a part of what is said of it, and the reason.
-const KNOWN: &[(&str, &str, &str)] = &[];
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("folder", "_hidden", "what begins with an underscore is taken for hidden, and is not listed"),
+    ("folder", "made Json(\"-1E-400\"), got Some(\"-0\")", "a number too small for a double is zero"),
+    ("folder", "(no field type holds its values)", "lists of numbers in Parquet"),
+    ("folder", "(relation ", "a file of such columns alone, whose reason says otherwise"),
+    ("sqlite", "9007199254740993", "NUMERIC without places is a double, which has not all digits of whole numbers"),
+    ("sqlite", "9.007199254740992e+15", "the same, in another row"),
+    ("sqlite", "made Double(0.30000000000000004)", "a double among texts has the fifteen digits that SQLite prints"),
+    ("sqlite", "made Double(1.2345678901234567e19)", "the same"),
+    ("sqlite", "is not served: left out: ", ALL_COLUMNS),
+    ("postgres", "is not served: left out: ", ALL_COLUMNS),
+    ("mariadb", "is not served: left out: ", ALL_COLUMNS),
+    ("mongodb", "is not served: left out: ", ALL_COLUMNS),
+    ("mongodb", "init fails: ", "a view or a field that cannot be described ends introspection"),
+    ("postgres", "(no right)", "tables that the login may not read are not listed"),
+    ("mongodb", "made Null, got Some(\"[]\")", "a field of a document is looked for in an array, where it is none"),
+    ("mongodb", ".x: count is ", "the same, counted"),
+    ("mongodb", ": count is ", "the least key is counted as NULL by the server"),
+    ("mongodb", ".: the column is gone without a word", "a field without a name is passed over in silence"),
+    ("mongodb", "holds a value that is no text", "a field that is undefined wherever it is"),
+];
 
 /// Servers and shells that are here.
 struct Servers {

@@ -72,7 +72,8 @@ fn a_number_is_a_key_like_any_other() {
 /// By a text that no other verb finds a record by, none is made.
 #[test]
 fn no_record_is_made_by_another_spelling_of_its_key() {
-    let gate = Gate::new();
+    // Later releases take no other spelling of a number at all.
+    let gate = Gate::with_metadata(STACK, ROWS, "protocol = \"17.4\"\n");
     let upsert = |id: &Value| {
         let body = json!({"operation": "upsert", "records": [{"id": id, "data": {"title": "Made"}}]});
         gate.ask("nora", "POST", "/data/shop_tickets/batch", Some(&body)).json()["results"][0].clone()
