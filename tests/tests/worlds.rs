@@ -70,9 +70,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("postgres", "(no right)", "tables that the login may not read are not listed"),
     ("mongodb", "made Null, got Some(\"[]\")", "a field of a document is looked for in an array, where it is none"),
     ("mongodb", ".x: count is ", "the same, counted"),
-    ("mongodb", ": count is ", "the least key is counted as NULL by the server"),
     ("mongodb", ".: the column is gone without a word", "a field without a name is passed over in silence"),
-    ("mongodb", "holds a value that is no text", "a field that is undefined wherever it is"),
 ];
 
 /// Servers and shells that are here.

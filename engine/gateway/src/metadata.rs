@@ -34,14 +34,19 @@ pub(crate) fn load_options(config: &Config) -> LoadOptions {
 }
 
 /// What metadata may name in Rust.
-pub(crate) fn native_names(extensions: &Extensions) -> NativeNames {
+fn native_names(extensions: &Extensions) -> NativeNames {
     let of = |kind| extensions.names(kind).into_iter().map(str::to_owned).collect();
     NativeNames { hooks: of(Kind::Hook), validations: of(Kind::Validation), masks: of(Kind::Mask) }
 }
 
 /// Loads a file or folder that no configuration names.
 pub(crate) fn load_path(path: &Path, extensions: &Extensions) -> Result<Loaded, LoadError> {
-    load(path, &LoadOptions { natives: native_names(extensions), ..LoadOptions::default() })
+    load(path, &unconfigured(extensions))
+}
+
+/// How metadata are loaded that no configuration names.
+pub(crate) fn unconfigured(extensions: &Extensions) -> LoadOptions {
+    LoadOptions { natives: native_names(extensions), ..LoadOptions::default() }
 }
 
 /// Permission sets of the metadata itself, without the platform's own.

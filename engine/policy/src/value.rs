@@ -86,11 +86,7 @@ pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
             Scalar::Boolean(b) => Some(FilterValue::Boolean(*b)),
             Scalar::Integer(0) => Some(FilterValue::Boolean(false)),
             Scalar::Integer(1) => Some(FilterValue::Boolean(true)),
-            Scalar::Text(text) => match text.as_str() {
-                "true" | "1" => Some(FilterValue::Boolean(true)),
-                "false" | "0" => Some(FilterValue::Boolean(false)),
-                _ => None,
-            },
+            Scalar::Text(text) => truth(text).map(FilterValue::Boolean),
             Scalar::Integer(_) | Scalar::Float(_) => None,
         },
         ColumnKind::Date => text_of(scalar).and_then(|t| date(t.get(..10)?)).map(FilterValue::Date),
@@ -139,6 +135,25 @@ fn number(text: &str) -> Option<FilterValue> {
         return Some(FilterValue::Integer(n));
     }
     Some(FilterValue::Decimal(text.to_owned()))
+}
+
+/// A truth value by its text.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Milliseconds since 1970 at the ends of the years that a datetime has since 17.5, 1000 to 9999.
+pub(crate) const MOMENTS: std::ops::Range<i64> = -30_610_224_000_000..253_402_300_800_000;
+
+/// Whether the text is a datetime as releases since 17.5 read it: of these years, and with a `T` before its time where it has a zone.
+pub(crate) fn is_moment(text: &str) -> bool {
+    let has_zone = text.get(10..).is_some_and(|clock| clock.contains(['Z', 'z', '+', '-']));
+    let is_plain = !(has_zone && text.contains(' '));
+    is_plain && timestamp(text).is_some_and(|moment| MOMENTS.contains(&moment))
 }
 
 /// Whether the text is a number as JSON writes it, and nothing beside.

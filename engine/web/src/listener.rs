@@ -1,6 +1,6 @@
 //! A listener that bounds how many clients there are and how long one may be silent. Knows no HTTP.
 
-use crate::meter::{Meter, read_piece};
+use crate::meter::{Meter, read_of_user};
 use crate::tie::Connection;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -221,7 +221,7 @@ impl AsyncRead for BoundedStream {
         self.in_time(context)?;
         let this = &mut *self;
         let polled = if this.connection.was_users() {
-            read_piece(&mut this.tcp, context, buf)
+            read_of_user(&mut this.tcp, context, buf)
         } else if this.turn == Turn::Stuck {
             // Who takes no answer asks nothing more: answers would pile up here.
             return Poll::Pending;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 const CONNECTION_BYTES: usize = 16 << 10;
 /// Bytes of one request, until its headers have said that it is a user's: of its headers, and of a form with a password.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// Bytes that are read at once.
+/// Bytes of a stranger that are read at once.
 const READ: usize = 4 << 10;
 /// What they take: the room that they are read into doubles.
 const READ_COST: usize = 2 * READ;
@@ -19,21 +19,30 @@ const READ_COST: usize = 2 * READ;
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Bytes that are read at once: the server's buffer of a connection grows with what it reads, and stays as large.
-const PIECE: usize = 16 << 10;
+/// Bytes of a user that are read at once: the server's buffer of a connection grows with what it reads, and stays as large.
+const USER_READ: usize = 16 << 10;
 
-/// Reads a piece of what has come.
-pub(crate) fn read_piece(
+/// Reads a user's bytes, a piece at a time.
+pub(crate) fn read_of_user(
     tcp: &mut TcpStream,
     context: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {
-    let room = PIECE.min(buf.remaining());
-    let mut piece = ReadBuf::new(buf.initialize_unfilled_to(room));
+    read_piece(tcp, context, buf, USER_READ).map_ok(|_| ())
+}
+
+/// Reads at most this number of bytes. Gives how many came.
+fn read_piece(
+    tcp: &mut TcpStream,
+    context: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    let mut piece = ReadBuf::new(buf.initialize_unfilled_to(most.min(buf.remaining())));
     ready!(Pin::new(tcp).poll_read(context, &mut piece))?;
     let read = piece.filled().len();
     buf.advance(read);
-    Poll::Ready(Ok(()))
+    Poll::Ready(Ok(read))
 }
 
 /// What was read of a request, and charged.
@@ -59,7 +68,7 @@ impl Meter {
         // Woken when the connection is a user's.
         connection.reads(context);
         if connection.was_users() {
-            return read_piece(tcp, context, buf);
+            return read_of_user(tcp, context, buf);
         }
         if !self.is_admitted {
             ready!(connection.purse().poll_charge(context, CONNECTION_BYTES));
@@ -79,12 +88,9 @@ impl Meter {
             self.charged += READ_COST;
             self.has_paid = true;
         }
-        let mut room = [0; READ];
-        let mut read = ReadBuf::new(room.get_mut(..READ.min(buf.remaining())).unwrap_or_default());
-        ready!(Pin::new(tcp).poll_read(context, &mut read))?;
+        let read = ready!(read_piece(tcp, context, buf, READ))?;
         self.has_paid = false;
-        self.bytes += read.filled().len();
-        buf.put_slice(read.filled());
+        self.bytes += read;
         Poll::Ready(Ok(()))
     }
 

@@ -1,8 +1,11 @@
 //! What releases of ObjectStack made stricter, asked of gates that follow the last release, and 17.4.
 
 use crate::own::Gate;
-use querygate_tests::server::Request;
+use bytes::Bytes;
+use futures::SinkExt as _;
+use querygate_tests::server::{Request, runtime};
 use serde_json::{Value, json};
+use std::path::Path;
 
 const STACK: &str = include_str!("releases.yaml");
 const ROWS: &str = "
@@ -156,6 +159,54 @@ fn what_earlier_releases_answer_wrongly_is_refused_by_all() {
     }
 }
 
+/// By SQL, too: as a literal, as a parameter, and by COPY, whose values are judged column by column.
+#[test]
+fn values_are_refused_by_sql_as_over_rest() {
+    for (protocol, refuses) in [("17.7", true), ("17.4", false)] {
+        let gate = gate(protocol);
+        let code = |error: tokio_postgres::Error| error.code().unwrap().code().to_owned();
+        let check = |form: &str, came_to: Result<u64, String>, expected: &str| {
+            let expected = if refuses { Err(expected.to_owned()) } else { Ok(1) };
+            assert_eq!(came_to, expected, "{protocol} {form}");
+        };
+        runtime().block_on(async {
+            let client = gate.sql("nora").await;
+            for (at, (column, literal, sqlstate)) in
+                [("whole", "1234", "22003"), ("price", "1234.5", "22003"), ("at", "'0999-01-01 00:00:00Z'", "22007")]
+                    .into_iter()
+                    .enumerate()
+            {
+                let sql = format!("INSERT INTO deals (id, note, {column}) VALUES ('l{at}', 'x', {literal})");
+                check(&sql, client.execute(&sql, &[]).await.map_err(code), sqlstate);
+            }
+            let sql = "INSERT INTO deals (id, note, whole) VALUES ('p1', 'x', $1)";
+            check("parameter", client.execute(sql, &[&1234.0_f64]).await.map_err(code), "22003");
+            let copied = async |rows: &'static str| {
+                let sink = client.copy_in("COPY deals (id, note, whole, at) FROM STDIN").await.map_err(code)?;
+                let mut sink = std::pin::pin!(sink);
+                sink.send(Bytes::from_static(rows.as_bytes())).await.map_err(code)?;
+                sink.finish().await.map_err(code)
+            };
+            check("COPY of digits", copied("c1\tx\t1234\t\\N\n").await, "22003");
+            check("COPY of a moment", copied("c2\tx\t\\N\t0999-01-01 00:00:00Z\n").await, "22007");
+            assert_eq!(copied("c3\tx\t123\t1000-01-01 00:00:00Z\n").await, Ok(1), "{protocol}");
+        });
+    }
+}
+
+/// What the page of releases names is there.
+#[test]
+fn each_rule_of_the_page_has_its_test() {
+    let page = include_str!("../../../engine/docs/protocol.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("| 17."));
+    for row in rows {
+        let test = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+        let is_own = include_str!("releases.rs").contains(&format!("\nfn {test}() {{"));
+        let is_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(test).is_file();
+        assert!(is_own || is_file, "{row}");
+    }
+}
+
 /// By no release: these were holes.
 #[test]
 fn a_rule_that_compares_with_what_is_not_of_its_columns_type_gives_nothing() {
@@ -170,6 +221,15 @@ fn a_rule_that_compares_with_what_is_not_of_its_columns_type_gives_nothing() {
             let (status, _) = gate.refused("rita", method, path, Some(&body));
             assert!([403, 404].contains(&status), "{protocol} {method}: {status}");
         }
+        runtime().block_on(async {
+            let client = gate.sql("rita").await;
+            let count: i64 = client.query_one("SELECT count(*) FROM ruled", &[]).await.unwrap().get(0);
+            let one = client.query("SELECT id FROM ruled WHERE id = $1", &[&"r1"]).await.unwrap();
+            let changed = client.execute("UPDATE ruled SET flag = false", &[]).await.unwrap();
+            assert_eq!((count, one.len(), changed), (0, 0, 0), "{protocol}");
+            let added = client.execute("INSERT INTO ruled (id, n) VALUES ('r3', 3)", &[]).await.unwrap_err();
+            assert_eq!(added.code().unwrap().code(), "42501", "{protocol}");
+        });
         let (status, code) =
             gate.refused("rita", "POST", "/data/shop_deals", Some(&json!({"id": "x", "region": "us"})));
         assert_eq!(

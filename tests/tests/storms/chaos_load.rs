@@ -16,14 +16,14 @@ const BUSY: std::ops::RangeInclusive<u64> = 75..=85;
 
 /// A statement, the places that it needs, and its only answer.
 #[derive(Debug, Clone)]
-struct Asked {
+struct ReaderStatement {
     sql: String,
     needs: Vec<usize>,
     answer: String,
 }
 
 /// The sum of each place's accounts, which no transfer changes, one look-up, and a join with the next place's.
-fn statements(places: &[&Place]) -> Vec<Asked> {
+fn statements(places: &[&Place]) -> Vec<ReaderStatement> {
     let of = |at: usize| {
         let (name, next) = (places[at].name, (at + 1) % places.len());
         let sum = match places[at].store {
@@ -40,7 +40,7 @@ fn statements(places: &[&Place]) -> Vec<Asked> {
         [(sum, vec![at]), (look_up, vec![at]), ((joined, ACCOUNTS.to_string()), vec![at, next])]
     };
     let all = (0..places.len()).flat_map(of);
-    all.map(|((sql, answer), needs)| Asked { sql, needs, answer }).collect()
+    all.map(|((sql, answer), needs)| ReaderStatement { sql, needs, answer }).collect()
 }
 
 /// What readers were told since it was last taken.
@@ -49,14 +49,14 @@ pub(crate) struct Counts {
     pub(crate) answered: u64,
     /// Refusals by their code, of statements that needed the place that failed.
     pub(crate) refused: BTreeMap<String, u64>,
-    /// What statements were told that did not need it.
-    pub(crate) innocent: Vec<String>,
-    /// The longest of those, in milliseconds.
+    /// Wrong answers, and refusals of statements that did not need it.
+    pub(crate) faults: Vec<String>,
+    /// The longest statement that did not need it, in milliseconds.
     pub(crate) longest_beside: u128,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LoadState {
     counts: Mutex<Counts>,
     /// The place that fails or recovers.
     victim: Mutex<Option<usize>>,
@@ -69,21 +69,21 @@ struct Shared {
 
 /// Running readers.
 pub(crate) struct Readers {
-    shared: Arc<Shared>,
+    shared: Arc<LoadState>,
     needs: Vec<Vec<usize>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     pub(crate) fn start(gate: &Server, places: &[&Place]) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LoadState {
             counts: Mutex::default(),
             victim: Mutex::default(),
             well: Mutex::default(),
             pause: AtomicU64::new(20_000),
             over: AtomicBool::new(false),
         });
-        let all: Vec<Asked> = statements(places).into_iter().flat_map(|asked| vec![asked; READERS]).collect();
+        let all: Vec<ReaderStatement> = statements(places).into_iter().flat_map(|asked| vec![asked; READERS]).collect();
         let needs = all.iter().map(|asked| asked.needs.clone()).collect();
         let tasks = all.into_iter().enumerate().map(|(number, asked)| {
             let session = runtime().block_on(async { open(&address(gate)).await.unwrap() });
@@ -131,7 +131,7 @@ impl Readers {
     }
 }
 
-async fn read(shared: Arc<Shared>, number: usize, asked: Asked, session: Session) {
+async fn read(shared: Arc<LoadState>, number: usize, asked: ReaderStatement, session: Session) {
     session.batch_execute("SET statement_timeout = '5s'").await.unwrap();
     while !shared.over.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_micros(shared.pause.load(Ordering::Relaxed))).await;
@@ -151,7 +151,7 @@ async fn read(shared: Arc<Shared>, number: usize, asked: Asked, session: Session
                     _ => None,
                 });
                 if row != Some(&*asked.answer) {
-                    counts.innocent.push(format!("{}: {row:?}", asked.sql));
+                    counts.faults.push(format!("{}: {row:?}", asked.sql));
                 }
                 counts.answered += 1;
                 *shared.well.lock().unwrap().entry(number).or_default() += 1;
@@ -162,7 +162,7 @@ async fn read(shared: Arc<Shared>, number: usize, asked: Asked, session: Session
                 if needs(before) || needs(after) {
                     *counts.refused.entry(code).or_default() += 1;
                 } else {
-                    counts.innocent.push(format!("{}: {error} {:?}", asked.sql, error.as_db_error()));
+                    counts.faults.push(format!("{}: {error} {:?}", asked.sql, error.as_db_error()));
                 }
             }
         }
@@ -178,7 +178,7 @@ fn ticks() -> (u64, u64) {
 }
 
 /// Shortens and lengthens the pauses of readers.
-async fn keep_busy(shared: Arc<Shared>) {
+async fn keep_busy(shared: Arc<LoadState>) {
     let mut before = ticks();
     while !shared.over.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(500)).await;

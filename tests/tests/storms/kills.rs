@@ -17,7 +17,7 @@ const BATCH: usize = 25;
 
 /// What writers were told.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct WriterOutcomes {
     acknowledged: Mutex<BTreeSet<String>>,
     pub(crate) refused: AtomicUsize,
     stop: AtomicBool,
@@ -25,7 +25,7 @@ pub(crate) struct Told {
 
 /// Those who write to one place.
 pub(crate) struct Load {
-    pub(crate) told: Arc<Told>,
+    pub(crate) told: Arc<WriterOutcomes>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -36,7 +36,7 @@ impl Load {
 
     /// Writers to the place of a name, each with a pause after each transfer.
     pub(crate) fn of(writers: usize, name: &'static str, gate: &Config, round: usize, pause: Duration) -> Self {
-        let told = Arc::new(Told::default());
+        let told = Arc::new(WriterOutcomes::default());
         let task = |writer| {
             let (gate, told) = (gate.clone(), Arc::clone(&told));
             runtime().spawn(write(gate, name, told, (round, writer), pause))
@@ -69,7 +69,13 @@ impl Load {
 }
 
 /// Writes until it is told to stop, on a new session after each failure.
-async fn write(gate: Config, name: &'static str, told: Arc<Told>, (round, writer): (usize, usize), pause: Duration) {
+async fn write(
+    gate: Config,
+    name: &'static str,
+    told: Arc<WriterOutcomes>,
+    (round, writer): (usize, usize),
+    pause: Duration,
+) {
     let mut rng = Rng::part(7, (round * WRITERS + writer) as u64);
     let (mut session, mut number) = (None, 0);
     while !told.stop.load(Ordering::Relaxed) {

@@ -76,6 +76,11 @@ fn sentences(paragraph: &str) -> Vec<String> {
     all
 }
 
+/// By which a paragraph or line is found.
+fn beginning(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
 /// What of a page is too long.
 #[allow(clippy::cast_precision_loss, reason = "a page has few words")]
 fn faults(text: &str) -> Vec<String> {
@@ -92,13 +97,13 @@ fn faults(text: &str) -> Vec<String> {
         faults.push(format!("{long} of {} sentences have more than {LONG} words", lengths.len()));
     }
     let heavy = paragraphs.iter().filter(|paragraph| words(&plain(paragraph)) > PARAGRAPH_MAX);
-    faults.extend(heavy.map(|paragraph| format!("a paragraph is long: {}", &paragraph[..60])));
+    faults.extend(heavy.map(|paragraph| format!("a paragraph is long: {}", beginning(paragraph))));
     let mut fenced = false;
     let wide = text.lines().filter(|line| {
         fenced ^= line.starts_with("```");
         !fenced && !line.starts_with(['|', '#']) && line.chars().count() > LINE_MAX && line.contains(' ')
     });
-    faults.extend(wide.map(|line| format!("a line is long: {}", line.chars().take(60).collect::<String>())));
+    faults.extend(wide.map(|line| format!("a line is long: {}", beginning(line))));
     faults
 }
 

@@ -38,8 +38,7 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
-        let natives = metadata::native_names(check.output.extensions());
-        check.metadata(&path, &LoadOptions { natives, ..LoadOptions::default() })?;
+        check.metadata(&path, &metadata::unconfigured(&extensions))?;
     }
     let (errors, warnings) = (check.errors, check.warnings);
     let verdict = if errors == 0 { "good" } else { "not usable" };

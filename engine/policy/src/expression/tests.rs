@@ -171,6 +171,8 @@ fn what_the_table_does_not_name_drops_out() {
         "a < null",
         "n == a",
         "a == current_user.phone",
+        "a == current_user",
+        "a != current_user",
         "a == current_user.organization_id",
         "a in current_user.none",
         "a in current_user.phone",

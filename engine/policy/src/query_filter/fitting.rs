@@ -1,11 +1,8 @@
 //! Whether a literal is one of its field's type. Compared with any other, a field would equal nothing and differ from everything.
 
 use super::Column;
-use crate::value::{ColumnKind, Scalar, coerce, is_json_number, timestamp};
+use crate::value::{ColumnKind, Scalar, coerce, is_json_number, is_moment};
 use querygate_metadata::model::{FieldType, Protocol, StrictRule};
-
-/// Milliseconds at the ends of the years of datetimes, 1000 to 9999.
-const DATETIMES: std::ops::Range<i64> = -30_610_224_000_000..253_402_300_800_000;
 
 /// What the literal is not; `None` where it fits.
 pub(super) fn unfit(scalar: &Scalar, column: Column, protocol: Protocol) -> Option<&'static str> {
@@ -44,13 +41,6 @@ fn fits(scalar: &Scalar, kind: ColumnKind) -> bool {
         }
         _ => coerce(scalar, kind).is_some(),
     }
-}
-
-/// A blank in the place of the `T` stands for a moment without a zone.
-fn is_moment(text: &str) -> bool {
-    let has_zone = text.get(10..).is_some_and(|clock| clock.contains(['Z', 'z', '+', '-']));
-    let blank = text.contains(' ') && has_zone;
-    !blank && timestamp(text).is_some_and(|moment| DATETIMES.contains(&moment))
 }
 
 /// Whether values of the field are numbers to those who ask.

@@ -10,6 +10,7 @@ use super::object::ObjectRules;
 use super::stamp::{Stamp, is_dropped};
 use super::validation::{CompiledValidation, Written};
 use crate::query_filter::{Column, ColumnKind};
+use crate::value::MOMENTS;
 use querygate_metadata::model::{Field, FieldType, ValidationSeverity};
 use querygate_types::principal::Principal;
 use std::collections::BTreeSet;
@@ -17,8 +18,6 @@ use std::collections::BTreeSet;
 /// 0001-01-01 and 9999-12-31, in days since 1970-01-01: dates that are spelled in one way.
 const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 const DAY_MICROS: i64 = 86_400_000_000;
-/// 1000-01-01, in microseconds since 1970-01-01.
-const YEAR_1000: i64 = -30_610_224_000_000_000;
 /// Decimals of this many digits and fewer are doubles of their own.
 const EXACT_MAX: u128 = 999_999_999_999_999;
 
@@ -183,7 +182,9 @@ impl ValueContract<'_> {
                 | (Kind::Date, GivenValue::Date(_))
                 | (Kind::Time, GivenValue::Time(_)) => true,
                 // Earlier ones are refused in some releases, where the column is none of an instant's own type.
-                (Kind::Instant, GivenValue::Instant(micros)) => self.field.column_type.is_some() || micros >= YEAR_1000,
+                (Kind::Instant, GivenValue::Instant(micros)) => {
+                    self.field.column_type.is_some() || MOMENTS.contains(&micros.div_euclid(1_000))
+                }
                 (Kind::Text(has_form), GivenValue::Text(text)) => has_value(text) && has_form(text) && self.fits(text),
                 (Kind::Reference, GivenValue::Text(text)) => has_value(text),
                 (Kind::Uuid, GivenValue::Text(text)) => {

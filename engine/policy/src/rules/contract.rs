@@ -5,7 +5,7 @@ use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js
 use super::forms::{domains, shapes, temporal};
 use super::violation::{Violation, ViolationCode};
 use crate::query_filter::{Column, ColumnKind, holds_number};
-use crate::value::is_json_number;
+use crate::value::{is_json_number, is_moment, truth};
 use querygate_metadata::model::{Field, FieldType, Protocol, StrictRule, ValueType};
 use querygate_types::{bytes, uuid};
 use serde_json::{Number, Value, json};
@@ -132,7 +132,9 @@ fn check_type(field: &Field, value: &Value, protocol: Protocol) -> Checked {
             .filter(|day| !protocol.has(StrictRule::YearRange) || !begins(day, "0000"))
             .ok_or_else(|| wrong_moment(field, ViolationCode::InvalidDate, "a valid date (ISO-8601)", "date")),
         F::Datetime => temporal::datetime(value)
-            .filter(|moment| !protocol.has(StrictRule::YearRange) || is_plain_moment(value, moment))
+            .filter(|_| {
+                !protocol.has(StrictRule::YearRange) || value.as_str().is_some_and(|text| is_moment(text.trim()))
+            })
             .ok_or_else(|| wrong_moment(field, ViolationCode::InvalidDate, "a valid datetime (ISO-8601)", "datetime")),
         F::Time => temporal::time(value)
             .ok_or_else(|| refuse(field, ViolationCode::InvalidTime, "must be a valid time (HH:MM or HH:MM:SS)")),
@@ -309,15 +311,6 @@ fn begins(value: &Value, with: &str) -> bool {
     value.as_str().is_some_and(|text| text.starts_with(with))
 }
 
-/// Of a year from 1000 on, and with a `T` where it has a zone. `moment`: as it is stored, in UTC.
-fn is_plain_moment(given: &Value, moment: &Value) -> bool {
-    let text = given.as_str().unwrap_or_default().trim();
-    let has_zone = text.get(10..).is_some_and(|clock| clock.contains(['Z', 'z', '+', '-']));
-    let year = moment.as_str().and_then(|text| text.split('-').next());
-    let is_late = year.is_some_and(|year| year.len() == 4 && !year.starts_with('0'));
-    is_late && !(has_zone && text.contains(' '))
-}
-
 fn too_many_places(field: &Field, scale: u32, places: usize) -> Box<Violation> {
     let rest = format!("must have at most {scale} decimal places (got {places})");
     refuse_with(field, ViolationCode::MaxScale, &rest, [("scale", json!(scale)), ("actual", json!(places))])
@@ -362,11 +355,7 @@ fn boolean(field: &Field, value: &Value) -> Checked {
             Some(1.0) => Some(true),
             Some(_) | None => None,
         },
-        Value::String(text) => match text.as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        },
+        Value::String(text) => truth(text),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
     flag.map(Value::Bool).ok_or_else(|| refuse(field, ViolationCode::InvalidBoolean, "must be true or false"))

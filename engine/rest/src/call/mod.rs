@@ -158,8 +158,10 @@ impl Call {
             if needed > bytes.capacity() {
                 // Doubled, but no larger than it says it is.
                 let room = bytes.capacity().saturating_mul(2).min(whole).max(needed);
-                charge(room)?;
+                // Both are there while the one is copied into the other.
+                charge(room.saturating_add(bytes.capacity()))?;
                 bytes.reserve(room - bytes.len());
+                charge(room)?;
             }
             bytes.extend_from_slice(&data);
         }
