@@ -1,9 +1,11 @@
 //! `GET /docs`: a page that shows the description of the interface, with Swagger UI out of the binary and nothing from elsewhere.
-//! `GET /docs/live`: one that shows an answer that is kept up to date.
+//! `GET /docs/live`: one that shows an answer that is kept up to date. `GET /docs/user`: who uses the pages.
 
-use crate::answer::text;
-use crate::call::Named;
+use crate::answer::{ok, text};
+use crate::call::{Call, Named};
 use crate::discovery::no_such_path;
+use crate::site::Shared;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -66,6 +68,12 @@ pub(crate) async fn page() -> Response {
     let mut answer = text(StatusCode::OK, HTML, PAGE.to_owned());
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     answer
+}
+
+/// `{"name": …}` of the user who is signed in, null for everybody else. `get-session` refuses them, which browsers list as a fault of the page.
+pub(crate) async fn user(State(site): Shared, call: Call) -> Response {
+    let known = call.sender.known().and_then(|identity| site.platform.person(&identity.principal.login));
+    ok(&serde_json::json!({"name": known.map(|person| person.name)}))
 }
 
 /// A file of the page. Every browser reads gzip.

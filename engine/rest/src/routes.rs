@@ -128,6 +128,7 @@ fn own() -> Router<Arc<Site>> {
         .route("/ready", get(discovery::ready))
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
+        .route("/docs/user", get(docs::user))
         .route("/docs/{file}", get(docs::file))
         .route("/realtime", lacking("realtime service that takes messages").get(realtime::follow))
         .route("/realtime/{*rest}", lacking("realtime service below /realtime"))

@@ -91,7 +91,7 @@ fn at_rest(gate: &Server) -> (u64, u64) {
 }
 
 fn writers(places: &[&Place], gate: &Server, round: usize) -> Vec<Load> {
-    let one = |place: &&Place| Load::of(WRITERS, place.name, &address(gate), round, PAUSE);
+    let one = |place: &&Place| Load::of(WRITERS, place, &address(gate), round, PAUSE);
     places.iter().map(one).collect()
 }
 

@@ -25,18 +25,19 @@ struct ReaderStatement {
 /// The sum of each place's accounts, which no transfer changes, one look-up, and a join with the next place's.
 fn statements(places: &[&Place]) -> Vec<ReaderStatement> {
     let of = |at: usize| {
-        let (name, next) = (places[at].name, (at + 1) % places.len());
+        let next = (at + 1) % places.len();
+        let (accounts, others) = (places[at].table("accounts"), places[next].table("accounts"));
         let sum = match places[at].store {
             // A document store reads while others write: it may see half of a transfer.
-            Store::MongoDb(_) => (format!("SELECT count(*) FROM {name}_accounts"), ACCOUNTS.to_string()),
+            Store::MongoDb(_) => (format!("SELECT count(*) FROM {accounts}"), ACCOUNTS.to_string()),
             _ => (
-                format!("SELECT sum(amount) FROM {name}_accounts"),
+                format!("SELECT sum(amount) FROM {accounts}"),
                 (i64::try_from(ACCOUNTS).unwrap() * AMOUNT).to_string(),
             ),
         };
-        let look_up = (format!("SELECT region FROM {name}_accounts WHERE id = 'a007'"), "eu".to_owned());
+        let look_up = (format!("SELECT region FROM {accounts} WHERE id = 'a007'"), "eu".to_owned());
         let joined =
-            format!("SELECT count(*) FROM {name}_accounts l JOIN {}_accounts r ON l.id = r.id", places[next].name);
+            format!("SELECT count(*) FROM {accounts} l JOIN {others} r ON l.id = r.id");
         [(sum, vec![at]), (look_up, vec![at]), ((joined, ACCOUNTS.to_string()), vec![at, next])]
     };
     let all = (0..places.len()).flat_map(of);

@@ -23,6 +23,13 @@ pub(crate) struct WriterOutcomes {
     stop: AtomicBool,
 }
 
+/// As statements name them.
+#[derive(Debug, Clone)]
+struct WriterTables {
+    accounts: String,
+    transfers: String,
+}
+
 /// Those who write to one place.
 pub(crate) struct Load {
     pub(crate) told: Arc<WriterOutcomes>,
@@ -30,16 +37,17 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    fn start(gate: &Config, round: usize) -> Self {
-        Self::of(WRITERS, "shop", gate, round, Duration::ZERO)
+    fn start(place: &Place, gate: &Config, round: usize) -> Self {
+        Self::of(WRITERS, place, gate, round, Duration::ZERO)
     }
 
-    /// Writers to the place of a name, each with a pause after each transfer.
-    pub(crate) fn of(writers: usize, name: &'static str, gate: &Config, round: usize, pause: Duration) -> Self {
+    /// Writers to a place, each with a pause after each transfer.
+    pub(crate) fn of(writers: usize, place: &Place, gate: &Config, round: usize, pause: Duration) -> Self {
         let told = Arc::new(WriterOutcomes::default());
+        let tables = WriterTables { accounts: place.table("accounts"), transfers: place.table("transfers") };
         let task = |writer| {
-            let (gate, told) = (gate.clone(), Arc::clone(&told));
-            runtime().spawn(write(gate, name, told, (round, writer), pause))
+            let (gate, tables, told) = (gate.clone(), tables.clone(), Arc::clone(&told));
+            runtime().spawn(write(gate, tables, told, (round, writer), pause))
         };
         Self { tasks: (0..writers).map(task).collect(), told }
     }
@@ -71,7 +79,7 @@ impl Load {
 /// Writes until it is told to stop, on a new session after each failure.
 async fn write(
     gate: Config,
-    name: &'static str,
+    tables: WriterTables,
     told: Arc<WriterOutcomes>,
     (round, writer): (usize, usize),
     pause: Duration,
@@ -92,8 +100,8 @@ async fn write(
         number += 1;
         let id = format!("t{round}_{writer}_{number}");
         let done = match rng.percent(30) {
-            true => batch(&client, name, &id).await,
-            false => transfer(&client, name, &id, &mut rng).await,
+            true => batch(&client, &tables, &id).await,
+            false => transfer(&client, &tables, &id, &mut rng).await,
         };
         match done {
             Ok(()) => {
@@ -116,7 +124,7 @@ async fn write(
 }
 
 /// One transfer in a transaction of three changes.
-async fn transfer(client: &Client, name: &str, id: &str, rng: &mut Rng) -> Result<(), Error> {
+async fn transfer(client: &Client, tables: &WriterTables, id: &str, rng: &mut Rng) -> Result<(), Error> {
     let payer = rng.below(ACCOUNTS);
     let payee = (payer + 1 + rng.below(ACCOUNTS - 1)) % ACCOUNTS;
     // In the order of keys, so that two transfers do not wait for each other.
@@ -124,18 +132,18 @@ async fn transfer(client: &Client, name: &str, id: &str, rng: &mut Rng) -> Resul
     moves.sort_unstable();
     client.batch_execute("BEGIN").await?;
     for (account, by) in moves {
-        let sql = format!("UPDATE {name}_accounts SET amount = amount + {by} WHERE id = 'a{account:03}'");
+        let sql = format!("UPDATE {} SET amount = amount + {by} WHERE id = 'a{account:03}'", tables.accounts);
         client.batch_execute(&sql).await?;
     }
-    let sql = format!("INSERT INTO {name}_transfers (id, payer, payee) VALUES ($1, $2, $3)");
+    let sql = format!("INSERT INTO {} (id, payer, payee) VALUES ($1, $2, $3)", tables.transfers);
     client.execute(&sql, &[&id, &format!("a{payer:03}"), &format!("a{payee:03}")]).await?;
     client.batch_execute("COMMIT").await
 }
 
 /// Many rows by one statement.
-async fn batch(client: &Client, name: &str, id: &str) -> Result<(), Error> {
+async fn batch(client: &Client, tables: &WriterTables, id: &str) -> Result<(), Error> {
     let rows: Vec<String> = (0..BATCH).map(|row| format!("('{id}_{row}', '{id}')")).collect();
-    client.batch_execute(&format!("INSERT INTO {name}_transfers (id, batch) VALUES {}", rows.join(", "))).await
+    client.batch_execute(&format!("INSERT INTO {} (id, batch) VALUES {}", tables.transfers, rows.join(", "))).await
 }
 
 /// Nothing by half, nothing lost.
@@ -167,7 +175,7 @@ fn gate_dies(place: &Place, name: &str) {
     let (mut all, mut unknown) = (BTreeSet::new(), 0);
     for round in 0..rounds(4) {
         let gate = place.serve();
-        let load = Load::start(&address(&gate), round);
+        let load = Load::start(place, &address(&gate), round);
         load.until(15 + 7 * round);
         gate.signal("KILL");
         all.extend(load.stop());
@@ -178,7 +186,7 @@ fn gate_dies(place: &Place, name: &str) {
     println!("{name}: the gate was killed: {} transfers acknowledged, {unknown} more stored", all.len());
     // The next gate writes at once.
     let gate = place.serve();
-    let load = Load::start(&address(&gate), 900);
+    let load = Load::start(place, &address(&gate), 900);
     load.until(10);
     all.extend(load.stop());
     examine(place, &all);
@@ -186,7 +194,7 @@ fn gate_dies(place: &Place, name: &str) {
 
 fn source_dies(place: &Place, name: &str, kill: &dyn Fn(usize), resume: &dyn Fn()) {
     let gate = place.serve();
-    let load = Load::start(&address(&gate), 500);
+    let load = Load::start(place, &address(&gate), 500);
     for round in 0..rounds(3) {
         load.until(load.acknowledged() + 15);
         kill(round);

@@ -30,7 +30,7 @@ pub(crate) enum Store {
 }
 
 pub(crate) struct Place {
-    /// Of its source, and what its tables' names begin with.
+    /// Of its source. The tables of a place that is not named as the namespace begin with it.
     pub(crate) name: &'static str,
     folder: TempDir,
     pub(crate) store: Store,
@@ -117,6 +117,11 @@ impl Place {
             Store::MongoDb(_) => stack.replace("writable: true", "writable: true, columnMap: { _id: id }"),
             _ => stack,
         }
+    }
+
+    /// A table of it, as statements name it.
+    pub(crate) fn table(&self, name: &str) -> String {
+        if self.name == NAMESPACE { name.to_owned() } else { format!("{}_{name}", self.name) }
     }
 
     /// The text for this place, which is written for one that is named as the namespace is.

@@ -20,13 +20,13 @@ const send = (path, body) =>
   });
 
 async function tellWho() {
-  const session = await (await send("/auth/get-session")).json();
-  const known = session !== null;
+  const { name } = await (await send("/docs/user")).json();
+  const known = name !== null;
   byId("sign-in").classList.toggle("known", known);
   byId("sign-out").hidden = !known;
   byId("sign-in").querySelector("button").hidden = known;
   byId("who").textContent = known
-    ? `${session.user.name}: what this user may see and do.`
+    ? `${name}: what this user may see and do.`
     : "Not signed in: only what is open to all is listed.";
 }
 

@@ -17,12 +17,12 @@ const send = (path, body) =>
   });
 
 async function tellWho() {
-  const session = await (await send("/auth/get-session")).json();
-  const known = session !== null;
+  const { name } = await (await send("/docs/user")).json();
+  const known = name !== null;
   byId("sign-in").classList.toggle("known", known);
   byId("sign-out").hidden = !known;
   byId("sign-in").querySelector("button").hidden = known;
-  byId("who").textContent = known ? `${session.user.name}: what this user may see.` : "Not signed in.";
+  byId("who").textContent = known ? `${name}: what this user may see.` : "Not signed in.";
 }
 
 function cell(value) {
