@@ -26,6 +26,8 @@ mod keys;
 mod openapi;
 #[path = "rest/own.rs"]
 mod own;
+#[path = "rest/platform_records.rs"]
+mod platform_records;
 #[path = "rest/proxies.rs"]
 mod proxies;
 #[path = "rest/releases.rs"]

@@ -107,6 +107,11 @@ impl Directory {
         self.users.values().map(Known::principal).find(|principal| principal.user_id == user_id)
     }
 
+    /// All of them, in no order.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+        self.users.values().map(Known::principal)
+    }
+
     pub(crate) fn login_of(&self, email: &str) -> Option<&String> {
         self.addresses.get(&email.to_lowercase())
     }

@@ -132,6 +132,22 @@ impl Refusal {
         &self.message
     }
 
+    /// With each fault of a field made another; the message follows where it says what they say.
+    #[must_use]
+    pub(crate) fn map_faults(mut self, change: impl Fn(&mut Map<String, Value>)) -> Self {
+        let Some(Value::Array(faults)) = self.extra.get_mut("fields") else { return self };
+        let said = |faults: &[Value]| {
+            let messages = faults.iter().filter_map(|fault| fault.get("message")?.as_str());
+            messages.collect::<Vec<_>>().join("; ")
+        };
+        let is_theirs = said(faults) == self.message;
+        faults.iter_mut().filter_map(Value::as_object_mut).for_each(change);
+        if is_theirs {
+            self.message = said(faults);
+        }
+        self
+    }
+
     /// Faults of single fields, where there are some.
     pub(crate) fn faults(&self) -> Option<&Value> {
         self.extra.get("fields")

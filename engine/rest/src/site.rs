@@ -107,7 +107,8 @@ impl Site {
         let session = self.service.open(Arc::clone(principal), client).await?;
         session.follow_trace(call.header("traceparent").and_then(TraceContext::parse));
         session.follow_request(call.id.as_ref().map(RequestId::shared));
-        Ok(Work::new(session))
+        let (platform, principal) = (Arc::clone(&self.platform), Arc::clone(principal));
+        Ok(Work::new(session, move |object| platform.own_records(&principal, object)))
     }
 
     /// Rows that one answer may have.

@@ -9,16 +9,20 @@ use arrow::record_batch::RecordBatch;
 use futures::{FutureExt, StreamExt};
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Outcome, Rows};
+use querygate_query_api::requests::platform::OwnRecords;
 use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
 use querygate_query_api::service::{Asked, Delivery, Session};
 use querygate_types::Error;
 use querygate_types::vendor::VendorCode;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// A session that ends with the request, whether it was answered or its client left.
 #[derive(Clone)]
 pub(crate) struct Work {
     session: Arc<Closing>,
+    /// Records of ObjectStack's own objects, for who asks.
+    own: Arc<dyn Fn(&str) -> Option<OwnRecords> + Send + Sync>,
 }
 
 struct Closing(Arc<dyn Session>);
@@ -74,8 +78,20 @@ pub(crate) struct Found {
 }
 
 impl Work {
-    pub(crate) fn new(session: Arc<dyn Session>) -> Self {
-        Self { session: Arc::new(Closing(session)) }
+    /// `own`: records of ObjectStack's own objects, for who asks.
+    pub(crate) fn new(
+        session: Arc<dyn Session>,
+        own: impl Fn(&str) -> Option<OwnRecords> + Send + Sync + 'static,
+    ) -> Self {
+        Self { session: Arc::new(Closing(session)), own: Arc::new(own) }
+    }
+
+    /// Records of one of ObjectStack's own objects, which the gate keeps and who asks may read.
+    pub(crate) fn own_records(&self, object: &str) -> Option<Vec<Map<String, Value>>> {
+        match (self.own)(object)? {
+            OwnRecords::Kept(records) => Some(records),
+            OwnRecords::Denied | OwnRecords::Unkept => None,
+        }
     }
 
     pub(crate) fn session(&self) -> &dyn Session {

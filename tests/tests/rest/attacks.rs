@@ -157,7 +157,7 @@ fn elsewhere() -> Vec<Probe> {
             ),
             400,
         ),
-        (send("POST", "/analytics/sql", json!({"cube": "shop_orders", "measures": ["count"]})), 501),
+        (send("POST", "/analytics/sql", json!({"cube": "shop_orders", "measures": ["count"]})), 200),
         (get("/security/explain?object=shop_secrets&operation=read"), 200),
         (get("/security/explain?object=shop_orders&operation=read&recordId=o2"), 200),
         (get("/security/explain?object=shop_orders&operation=read&userId=nora"), 403),
@@ -170,7 +170,8 @@ fn elsewhere() -> Vec<Probe> {
         ),
         (send("POST", "/data/shop_orders/deleteMany", json!({"ids": ["o1", "o2", "o9"]})), 200),
         (get("/data/shop_nothing"), 404),
-        (get("/data/sys_user"), 404),
+        (get("/data/sys_user"), 200),
+        (get("/data/sys_position"), 403),
         (get("/data/shop_orders/query"), 405),
     ]
 }

@@ -107,7 +107,7 @@ fn write_memberships(folder: &Path, rows: &Value) {
     };
     let users = list("users")
         .iter()
-        .map(|user| json!({"id": user["id"], "email": user["email"], "name": user["name"]}))
+        .map(|user| json!({"id": user["id"], "email": user["email"], "name": user["name"], "created_at": user["created_at"]}))
         .collect();
     write("sys_user", users);
     let positions = list("userPositions")
@@ -181,7 +181,8 @@ impl World {
         }
         let user = self.rows["users"].as_array().unwrap().iter().find(|user| user["persona"] == persona).unwrap();
         let body = json!({"email": user["email"], "password": user["password"]});
-        let answer = self.send(&Request::new("POST", "/api/v1/auth/sign-in/email").json(&body));
+        let request = Request::new("POST", "/api/v1/auth/sign-in/email").header("user-agent", "node");
+        let answer = self.send(&request.json(&body));
         assert_eq!(answer.status, 200, "{persona}: {}", answer.text());
         let token = answer.json()["token"].as_str().unwrap().to_owned();
         self.tokens.lock().unwrap().insert(persona.to_owned(), token.clone());

@@ -1,8 +1,11 @@
 //! Metadata as its files have it, by type and name. Decides nothing.
 
 use indexmap::IndexMap;
+use querygate_metadata::load::RowReader;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 /// A type of metadata.
@@ -12,15 +15,26 @@ pub(super) struct Kind {
     /// The key of the stack that has its items.
     key: &'static str,
     pub(super) label: &'static str,
-    /// Keys that are shown; `None`: all. Types whose items may hold credentials show few.
-    shown: Option<&'static [&'static str]>,
+    shown: Shown,
+}
+
+/// Which keys of an item are shown.
+enum Shown {
+    All,
+    /// All but those that may hold credentials.
+    Public,
+    /// Of types whose items are mostly made of credentials.
+    Outline,
 }
 
 const fn kind(name: &'static str, key: &'static str, label: &'static str) -> Kind {
-    Kind { name, key, label, shown: None }
+    Kind { name, key, label, shown: Shown::All }
 }
 
 const OUTLINE: &[&str] = &["name", "label", "description", "object", "active"];
+/// Keys whose values may be credentials, or hold some.
+const CREDENTIALS: &[&str] =
+    &["authentication", "body", "config", "credentials", "credentialsRef", "headers", "payload", "secret"];
 
 /// Every type that is listed.
 pub(super) const TYPES: &[Kind] = &[
@@ -35,11 +49,11 @@ pub(super) const TYPES: &[Kind] = &[
     kind("action", "actions", "Action"),
     kind("flow", "flows", "Flow"),
     kind("hook", "hooks", "Hook"),
-    Kind { name: "job", key: "jobs", label: "Job", shown: Some(OUTLINE) },
-    Kind { name: "webhook", key: "webhooks", label: "Webhook", shown: Some(OUTLINE) },
-    Kind { name: "api", key: "apis", label: "API", shown: Some(OUTLINE) },
-    Kind { name: "datasource", key: "datasources", label: "Datasource", shown: Some(OUTLINE) },
-    Kind { name: "connector", key: "connectors", label: "Connector", shown: Some(OUTLINE) },
+    Kind { name: "job", key: "jobs", label: "Job", shown: Shown::Public },
+    Kind { name: "webhook", key: "webhooks", label: "Webhook", shown: Shown::Public },
+    Kind { name: "api", key: "apis", label: "API", shown: Shown::Public },
+    Kind { name: "datasource", key: "datasources", label: "Datasource", shown: Shown::Outline },
+    Kind { name: "connector", key: "connectors", label: "Connector", shown: Shown::Outline },
     kind("mapping", "mappings", "Mapping"),
     kind("email_template", "emailTemplates", "E-mail Template"),
     kind("permission", "permissions", "Permission Set"),
@@ -60,8 +74,15 @@ pub(super) struct Documents {
     items: HashMap<&'static str, IndexMap<String, Value>>,
     /// What is merged over objects.
     extensions: Vec<Value>,
+    /// When users were made, and changed last, by their ids: as rows of `sys_user` say it.
+    dates: HashMap<String, Dates>,
 }
 
+/// When something was made, and changed last.
+type Dates = (Option<String>, Option<String>);
+
+/// The object of users.
+const USERS: &str = "sys_user";
 /// Where an extension stands that does not say it: later ones are merged over earlier ones.
 const PRIORITY: i64 = 200;
 /// The language that metadata is written in.
@@ -69,12 +90,33 @@ const DEFAULT_LOCALE: &str = "en";
 
 impl Documents {
     pub(super) fn read(path: &Path, version: u64) -> Self {
-        let mut read = Self { version, items: HashMap::new(), extensions: Vec::new() };
+        let mut read = Self { version, items: HashMap::new(), extensions: Vec::new(), dates: HashMap::new() };
         for document in querygate_metadata::load::documents(path) {
             read.take(&document);
+            let seeds = document.get("data").and_then(Value::as_array).into_iter().flatten();
+            let seeds = seeds.filter(|seed| seed.get("object").and_then(Value::as_str) == Some(USERS));
+            let rows = seeds.filter_map(|seed| seed.get("records")?.as_array()).flatten();
+            rows.filter_map(Value::as_object).for_each(|row| read.take_user(row));
+        }
+        // Where there is no such file, no dates are known.
+        if let Ok(file) = File::open(path.join(USERS).with_extension("ndjson")) {
+            RowReader::new(USERS, BufReader::new(file)).flatten().for_each(|row| read.take_user(&row));
         }
         read.extend_objects();
         read
+    }
+
+    fn take_user(&mut self, row: &Map<String, Value>) {
+        let text = |key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        if let Some(id) = text("id") {
+            let created = text("created_at");
+            let updated = text("updated_at").or_else(|| created.clone());
+            self.dates.insert(id, (created, updated));
+        }
+    }
+
+    pub(super) fn dates_of(&self, user: &str) -> Dates {
+        self.dates.get(user).cloned().unwrap_or_default()
     }
 
     fn take(&mut self, stack: &Value) {
@@ -163,11 +205,20 @@ impl Documents {
     }
 }
 
+/// An address with a user or with parameters, which is how tokens are given in one.
+fn may_hold_credentials(url: &Value) -> bool {
+    url.as_str().is_none_or(|url| url.contains(['@', '?', '#']))
+}
+
 impl Kind {
     fn shown(&self, item: &Map<String, Value>, package: Option<&str>) -> Value {
-        let is_shown = |key: &str| self.shown.is_none_or(|shown| shown.contains(&key));
-        let mut shown: Map<String, Value> =
-            item.iter().filter(|(key, _)| is_shown(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let is_shown = |key: &str, value: &Value| match self.shown {
+            Shown::All => true,
+            Shown::Public => !CREDENTIALS.contains(&key) && !(key == "url" && may_hold_credentials(value)),
+            Shown::Outline => OUTLINE.contains(&key),
+        };
+        let shown = item.iter().filter(|(key, value)| is_shown(key, value));
+        let mut shown: Map<String, Value> = shown.map(|(key, value)| (key.clone(), value.clone())).collect();
         if let Some(package) = package {
             shown.entry("_packageId").or_insert_with(|| package.into());
             shown.entry("_provenance").or_insert_with(|| "package".into());

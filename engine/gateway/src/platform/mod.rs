@@ -5,6 +5,7 @@ mod documents;
 mod keys;
 mod layers;
 mod objects;
+mod records;
 mod rights;
 mod verdict;
 
@@ -17,7 +18,7 @@ use querygate_catalog::deployment::Deployment;
 use querygate_metadata::model::StrictRule;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query::Engine;
-use querygate_query_api::requests::platform::{Inquiry, NewKey, Person, Platform};
+use querygate_query_api::requests::platform::{Inquiry, NewKey, OwnRecords, Person, Platform};
 use querygate_types::principal::{Posture, Principal};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
@@ -98,12 +99,15 @@ impl Platform for GatePlatform {
     fn person(&self, login: &str) -> Option<Person> {
         let resolved = Resolved::of(self.engine.deployment(), self.users.now().user(login)?.principal());
         let principal = &resolved.principal;
+        let (created_at, updated_at) = self.documents(resolved.deployment.version).dates_of(&principal.user_id);
         Some(Person {
             user_id: principal.user_id.clone(),
             name: principal.login.clone(),
             email: principal.email.clone(),
             positions: principal.positions.iter().cloned().collect(),
             is_platform_admin: principal.posture == Posture::PlatformAdmin,
+            created_at,
+            updated_at,
         })
     }
 
@@ -156,6 +160,10 @@ impl Platform for GatePlatform {
         self.documents(self.engine.deployment().version).items(kind)
     }
 
+    fn own_records(&self, principal: &Arc<Principal>, object: &str) -> Option<OwnRecords> {
+        self.own(principal, object)
+    }
+
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool {
         let resolved = Resolved::of(self.engine.deployment(), principal);
         let evaluator = resolved.evaluator();
@@ -163,7 +171,8 @@ impl Platform for GatePlatform {
     }
 
     fn rights(&self, principal: &Arc<Principal>) -> Value {
-        rights::rights(&Resolved::of(self.engine.deployment(), principal))
+        let resolved = Resolved::of(self.engine.deployment(), principal);
+        rights::rights(&resolved, &self.documents(resolved.deployment.version))
     }
 
     fn explain(&self, principal: &Arc<Principal>, inquiry: &Inquiry) -> Result<Value> {

@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use querygate_types::Result;
 use querygate_types::principal::{Principal, Scope};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// A user, as the interface shows one.
@@ -19,6 +19,21 @@ pub struct Person {
     pub positions: Vec<String>,
     /// Whether the user administers every organization.
     pub is_platform_admin: bool,
+    /// When the user was made, where a row of `sys_user` says it.
+    pub created_at: Option<String>,
+    /// When the user was changed last, where a row of `sys_user` says it.
+    pub updated_at: Option<String>,
+}
+
+/// Records of an object that is ObjectStack's own, and of no metadata.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OwnRecords {
+    /// The principal may not read the object.
+    Denied,
+    /// The gate keeps none of them.
+    Unkept,
+    /// Those that the principal sees, in no order.
+    Kept(Vec<Map<String, Value>>),
 }
 
 /// A key that a program may show in place of a login.
@@ -89,6 +104,11 @@ pub trait Platform: Send + Sync {
 
     /// The items of a type as they are declared, for any principal: they name objects and fields, and are not to be shown as they are.
     fn declared(&self, kind: &str) -> Vec<(String, Value)>;
+
+    /// Records of one of ObjectStack's own objects; `None` of a name that is none, or that metadata describes.
+    fn own_records(&self, _principal: &Arc<Principal>, _object: &str) -> Option<OwnRecords> {
+        None
+    }
 
     /// Whether the principal may read every object that is there.
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool;

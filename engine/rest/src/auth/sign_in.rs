@@ -105,13 +105,19 @@ fn set_cookie(answer: &mut Response, cookie: &str) {
 }
 
 fn user(person: &Person) -> Value {
-    json!({
+    let mut user = json!({
         "name": person.name,
         "email": person.email,
         "emailVerified": true,
         "image": null,
         "id": person.user_id,
-    })
+    });
+    if let Some(user) = user.as_object_mut() {
+        for (key, date) in [("createdAt", &person.created_at), ("updatedAt", &person.updated_at)] {
+            user.extend(date.iter().map(|date| (key.to_owned(), date.as_str().into())));
+        }
+    }
+    user
 }
 
 fn printed(at: DateTime<Utc>) -> String {

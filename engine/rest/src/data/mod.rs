@@ -1,6 +1,7 @@
 //! The routes of records: `/data`, `/search` and `/batch`.
 
 mod import;
+mod own;
 mod question;
 mod read;
 mod write;

@@ -61,7 +61,12 @@ fn answered(answer: Result<Value, Refusal>) -> Response {
 impl Site {
     /// An object's labels in the language that a client reads, else in that of the metadata. They name every field that the object has.
     pub(crate) fn bundle(&self, call: &Call, object: &str) -> Option<Value> {
-        let wanted = call.header("accept-language").and_then(|given| given.split([',', ';']).next()).map(str::trim);
+        self.bundle_in(call.header("accept-language"), object)
+    }
+
+    /// As [`bundle`](Self::bundle), in the first language of a header's value.
+    pub(crate) fn bundle_in(&self, given: Option<&str>, object: &str) -> Option<Value> {
+        let wanted = given.and_then(|given| given.split([',', ';']).next()).map(str::trim);
         let bundles = self.platform.declared("locale");
         let of = |code: &str| bundles.iter().find(|(own, _)| own.eq_ignore_ascii_case(code));
         let found = wanted.and_then(of).or_else(|| of(DEFAULT));

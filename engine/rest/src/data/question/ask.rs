@@ -18,6 +18,8 @@ pub(crate) struct Ask {
     pub(crate) expand: Vec<Expand>,
     /// Whether the answer says how many there are.
     pub(crate) counts: bool,
+    /// Whether a `limit` or an `offset` is given, whatever it is.
+    pub(crate) is_paged: bool,
     /// `offset` without `limit`: the vendor counts what is left.
     pub(crate) rest_only: bool,
 }

@@ -73,6 +73,7 @@ pub(crate) fn ask_of(object: &str, body: Value) -> Result<Ask, Refusal> {
         read_key(key, value, &mut ask, &mut numbers, &mut faults);
     }
     faults.end()?;
+    ask.is_paged = numbers.0.is_some() || numbers.1.is_some();
     ask.question.limit = numbers.0.and_then(limit_of);
     ask.question.offset = numbers.1.map(offset_of).transpose()?.flatten();
     ask.rest_only = ask.question.limit.is_none() && ask.question.offset.is_some();
@@ -89,11 +90,8 @@ fn read_key(key: &str, value: &Value, ask: &mut Ask, numbers: &mut Numbers, faul
         "object" | "context" => {}
         "fields" | "select" => question.fields = texts(&field, value, faults),
         "where" | "filter" => {
-            // The vendor reads it as a map, and as one of conditions.
-            if !value.is_object() {
-                faults.of_type(&field, "record", value);
-            }
-            question.filter = object(&field, value, faults);
+            condition(&field, value, faults);
+            question.filter = Some(value.clone());
         }
         "having" => question.having = object(&field, value, faults),
         "orderBy" | "sort" => question.order = order(&field, value, faults),
@@ -112,6 +110,25 @@ fn read_key(key: &str, value: &Value, ask: &mut Ask, numbers: &mut Numbers, faul
             faults.add(&field, "invalid_type", format!("`{field}` was removed in version 17"));
         }
         _ => faults.add(&field, "unrecognized_keys", format!("Unrecognized key: \"{key}\"")),
+    }
+}
+
+/// A filter, or one within it, by its shape: the vendor reads one as a map, and as one of conditions.
+fn condition(field: &str, value: &Value, faults: &mut Faults) {
+    let Some(members) = value.as_object() else {
+        faults.of_type(field, "record", value);
+        return faults.of_type(field, "object", value);
+    };
+    for (key, member) in members {
+        let place = format!("{field}.{key}");
+        match (key.as_str(), member) {
+            ("$and" | "$or", Value::Array(items)) => {
+                items.iter().enumerate().for_each(|(at, item)| condition(&format!("{place}.{at}"), item, faults));
+            }
+            ("$and" | "$or", other) => faults.of_type(&place, "array", other),
+            ("$not", inner) => condition(&place, inner, faults),
+            _ => {}
+        }
     }
 }
 

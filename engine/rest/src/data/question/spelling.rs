@@ -92,8 +92,9 @@ pub(crate) type IsTruth<'a> = &'a dyn Fn(&str) -> bool;
 pub(crate) fn ask_of(object: &str, parameters: &Parameters, is_truth: IsTruth<'_>) -> Result<Ask, Refusal> {
     refuse_foreign(object, parameters)?;
     let number = |slot: &Slot| Ok::<_, Refusal>(slot.one(parameters)?.map(|(_, text)| number_of(text)));
-    let limit = number(&LIMIT)?;
-    let offset = number(&OFFSET)?.map(offset_of).transpose()?.flatten();
+    let (limit, offset) = (number(&LIMIT)?, number(&OFFSET)?);
+    let is_paged = limit.is_some() || offset.is_some();
+    let offset = offset.map(offset_of).transpose()?.flatten();
     let order = match ORDER.read(parameters)? {
         Some((spelling, values)) => order_of(&values, spelling)?,
         None => Vec::new(),
@@ -115,7 +116,7 @@ pub(crate) fn ask_of(object: &str, parameters: &Parameters, is_truth: IsTruth<'_
         ..Question::default()
     };
     let counts = COUNT.one(parameters)?.is_none_or(|(_, text)| text != "false");
-    Ok(Ask { rest_only: limit_rows.is_none() && offset.is_some(), question, expand, counts })
+    Ok(Ask { rest_only: limit_rows.is_none() && offset.is_some(), question, expand, counts, is_paged })
 }
 
 fn refuse_foreign(object: &str, parameters: &Parameters) -> Result<(), Refusal> {

@@ -3,6 +3,7 @@
 use super::expand::{Expansions, check_names};
 use crate::answer::{JSON, Pieces, of_pieces, ok};
 use crate::call::{Call, Named};
+use crate::data::own;
 use crate::data::question::{Ask, Expand, of_body, of_parameters};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
@@ -10,7 +11,7 @@ use crate::values::Printer;
 use crate::work::{Found, Held, Work};
 use axum::extract::State;
 use axum::response::Response;
-use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
+use querygate_query_api::requests::question::{JsonForm, ObjectDescription, OrderKey, Question};
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
@@ -26,6 +27,9 @@ const GATHERED_BYTES: usize = 8 << 20;
 
 pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        if let Some(records) = site.own_records(&call, &object)? {
+            return own::page(records, &of_parameters(&object, &call.parameters()?, &|_| false)?);
+        }
         let work = site.work(&call).await?;
         let described = described(&work, &object, "list").await?;
         let is_truth = |name: &str| described.field(name).is_some_and(|field| field.form == JsonForm::Boolean);
@@ -37,7 +41,12 @@ pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call
 
 pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        let own = site.own_records(&call, &object)?;
         let work = site.work(&call).await?;
+        if let Some(records) = own {
+            let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+            return own::page(records, &of_body(&object, body.unwrap_or_default())?);
+        }
         let described = described(&work, &object, "list").await?;
         let (body, _held) = call.charged_json(&work, site.body_max()).await?;
         let ask = of_body(&object, body.unwrap_or_default())?;
@@ -82,6 +91,8 @@ async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64)
         work.check(&ask.question).await?;
         return Ok(ok(&json!({"object": object.name, "records": [], "total": 0, "hasMore": false})));
     }
+    let mut ask = ask;
+    order_ties(&mut ask.question, object, ask.is_paged);
     let mut question = ask.question.clone();
     // Where whether there are more is all that is said, one row more tells it without a count. A page that is as large as an answer
     // may be has no room for that row.
@@ -96,6 +107,18 @@ async fn answer(work: Work, object: &ObjectDescription, ask: Ask, rows_max: u64)
     let (begun, open, printed, is_cut, ended) = (false, None, 0, false, false);
     let page = Page { work, ask, looks_behind, found, held, begun, open, printed, is_cut, ended };
     of_pieces(JSON, page).await
+}
+
+/// Ties of an order, and pages without one, are in the order of keys, which falls where the last key of the order does.
+pub(crate) fn order_ties(question: &mut Question, object: &ObjectDescription, is_paged: bool) {
+    let is_grouped = !question.group_by.is_empty() || !question.aggregations.is_empty();
+    let Some(key) = object.key.as_ref().filter(|_| !is_grouped) else { return };
+    let is_open = object.field(key).is_some_and(|field| !field.is_masked && !field.is_computed && !field.is_list);
+    let is_wanted = is_paged || !question.order.is_empty();
+    if is_open && is_wanted && !question.order.iter().any(|own| own.field == *key) {
+        let descending = question.order.last().is_some_and(|last| last.descending);
+        question.order.push(OrderKey { field: key.clone(), descending });
+    }
 }
 
 /// A page of records on its way out.

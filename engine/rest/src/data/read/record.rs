@@ -5,6 +5,7 @@ use super::list::{about, described};
 use crate::answer::{JSON, text};
 use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
+use crate::data::own;
 use crate::data::question::Expand;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::Shared;
@@ -22,9 +23,14 @@ pub(crate) async fn get_record(
     call: Call,
 ) -> Response {
     let answer = async {
+        let own = site.own_records(&call, &object)?;
         let work = site.work(&call).await?;
-        let described = described(&work, &object, "get").await?;
         let parameters = call.parameters()?;
+        if let Some(records) = own {
+            refuse_unknown(&parameters, &["select"])?;
+            return own::one(records, &object, &id, ByKey::of(&parameters).fields.as_deref());
+        }
+        let described = described(&work, &object, "get").await?;
         refuse_unknown(&parameters, &["expand", "select"])?;
         let ask = ByKey::of(&parameters);
         let record = ask.record(&work, &described, &id).await.map_err(|refusal| match refusal.code() {

@@ -1,5 +1,6 @@
 //! `POST /data/:object`, `PATCH` and `DELETE /data/:object/:id`: one record changed by its values.
 
+use super::language::translated;
 use crate::answer::{JSON, ok, text};
 use crate::call::{Call, Named};
 use crate::code::Code;
@@ -27,7 +28,9 @@ use std::fmt::Write as _;
 const KEY: &str = "id";
 
 pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
+    let language = call.header("accept-language").map(str::to_owned);
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let values = values_of(body)?;
@@ -35,11 +38,14 @@ pub(crate) async fn create(State(site): Shared, Named(object): Named<String>, ca
         let changed = one(&work, &object, RecordAction::Create { values }, texts).await?;
         changed_record(StatusCode::CREATED, &object, &changed)
     };
-    about(&object, answer.await)
+    let told = |refusal| translated(refusal, &site, language.as_deref(), &object);
+    about(&object, answer.await.map_err(told))
 }
 
 pub(crate) async fn update(State(site): Shared, Named((object, id)): Named<(String, String)>, call: Call) -> Response {
+    let language = call.header("accept-language").map(str::to_owned);
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let in_header = version_of_header(&call)?;
         let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
@@ -52,11 +58,13 @@ pub(crate) async fn update(State(site): Shared, Named((object, id)): Named<(Stri
         let changed = one(&work, &object, RecordAction::Update { id, values, expected_version }, texts).await?;
         changed_record(StatusCode::OK, &object, &changed)
     };
-    about(&object, answer.await)
+    let told = |refusal| translated(refusal, &site, language.as_deref(), &object);
+    about(&object, answer.await.map_err(told))
 }
 
 pub(crate) async fn delete(State(site): Shared, Named((object, id)): Named<(String, String)>, call: Call) -> Response {
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let parameters = call.parameters()?;
         let in_query = parameters.one("expectedVersion")?.map(str::to_owned);

@@ -1,6 +1,7 @@
 //! Records as they are changed: one, many of an object, and some of several objects that mean each other.
 
 mod change;
+mod language;
 mod many;
 mod references;
 mod upserts;
