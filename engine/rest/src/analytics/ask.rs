@@ -29,7 +29,9 @@ pub(super) struct Selection {
     pub(super) times: Vec<TimeDimension>,
     pub(super) filter: Option<Value>,
     pub(super) order: Vec<(String, bool)>,
+    /// What is asked for, within the bound.
     pub(super) limit: u64,
+    pub(super) given_limit: Option<u64>,
     pub(super) offset: Option<u64>,
 }
 
@@ -146,13 +148,15 @@ impl Selection {
         if filter.as_ref().is_some_and(|filter| !filter.is_object()) {
             faults.add("where", "Invalid input: expected object");
         }
+        let given_limit = faults.rows(body, "limit");
         Self {
             measures,
             dimensions: faults.names(body, "dimensions", false),
             times: times(body, faults),
             filter,
             order: order(body, faults),
-            limit: faults.rows(body, "limit").unwrap_or(ROWS_MAX).min(ROWS_MAX),
+            limit: given_limit.unwrap_or(ROWS_MAX).min(ROWS_MAX),
+            given_limit,
             offset: faults.rows(body, "offset"),
         }
     }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod model;
+mod sql;
 
 use crate::answer::{JSON, text, wrapped};
 use crate::call::Call;
@@ -20,7 +21,7 @@ use model::{Asked, Model};
 use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
 use querygate_types::json::print::quoted;
 use querygate_types::vendor::VendorCode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Rows where no number is given, and at most.
@@ -58,24 +59,35 @@ pub(crate) async fn query(State(site): Shared, call: Call) -> Response {
         let (rows, mut fields, _) = run(&work, &model, &selection, false).await?;
         // What a column is called is said of datasets only.
         fields.iter_mut().filter_map(Value::as_object_mut).for_each(|field| drop(field.shift_remove("label")));
-        let fields = Value::Array(fields);
+        let (fields, sql) = (Value::Array(fields), sql_member(&model, &selection));
         Ok(text(
             StatusCode::OK,
             JSON,
-            format!("{{\"success\":true,\"data\":{{\"rows\":[{rows}],\"fields\":{fields}}}}}"),
+            format!("{{\"success\":true,\"data\":{{\"rows\":[{rows}],\"fields\":{fields}{sql}}}}}"),
         ))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
 }
 
-/// `POST /analytics/sql`. Questions are never printed as SQL here.
+/// `POST /analytics/sql`: a query as SQL for people. It says what is asked, and nothing of rules.
 pub(crate) async fn sql(State(site): Shared, call: Call) -> Response {
     let answer = async {
-        site.identify(&call)?;
-        Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
-        Err(Refusal::not_implemented("SQL text of a query: it is planned without"))
+        let identity = site.identify(&call)?;
+        let work = site.open(&identity.principal, &call).await?;
+        let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
+        let model = site.cube(&work, &cube).await?;
+        work.check(&model.asked(&selection)?.question).await?;
+        let printed = sql::printed(&model, &selection);
+        let printed = printed.ok_or_else(|| Refusal::not_implemented("SQL text of such conditions"))?;
+        Ok(wrapped(StatusCode::OK, &json!({"sql": printed.text, "params": printed.values})))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
+}
+
+/// The text of a query as a further member of an answer; nothing where it has none.
+fn sql_member(model: &Model, selection: &Selection) -> String {
+    let printed = sql::printed(model, selection);
+    printed.map(|printed| format!(",\"sql\":{}", Value::from(printed.text))).unwrap_or_default()
 }
 
 /// `POST /analytics/dataset/query`: a dataset of the metadata, or one that the body describes.
@@ -96,7 +108,13 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
                 Some((name.clone(), dimension.field.into()))
             })
             .collect();
-        let mut body = format!("{{\"rows\":[{rows}],\"fields\":{fields}");
+        let mut body = format!("{{\"rows\":[{rows}],\"fields\":{fields}{}", sql_member(&model, &selection));
+        let rows =
+            querygate_types::json::value::value(&format!("[{rows}]")).map_err(querygate_types::Error::internal)?;
+        let ranges = sql::ranges(&model, &selection, rows.as_array().map_or(&[], Vec::as_slice));
+        if !ranges.is_empty() {
+            body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));
+        }
         if !selection.dimensions.is_empty() {
             body.push_str(&format!(",\"object\":{object}"));
         }

@@ -20,12 +20,12 @@ const INFERRED: [(&str, AggregateFunction); 5] = [
 ];
 
 #[derive(Debug, Clone)]
-struct Measure {
+pub(super) struct Measure {
     name: String,
     label: String,
-    function: AggregateFunction,
-    field: Option<String>,
-    filter: Option<Value>,
+    pub(super) function: AggregateFunction,
+    pub(super) field: Option<String>,
+    pub(super) filter: Option<Value>,
 }
 
 /// A field by which measures are computed.
@@ -43,6 +43,9 @@ pub(super) struct Model {
     name: String,
     title: String,
     pub(super) object: Arc<ObjectDescription>,
+    /// It names objects beside its own.
+    pub(super) joins: bool,
+    pub(super) is_dataset: bool,
     measures: Vec<Measure>,
     dimensions: Vec<Dimension>,
 }
@@ -135,13 +138,15 @@ impl Model {
         let measures = entries("measures").into_iter().filter_map(measure).collect();
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
         let title = text(cube, "title").unwrap_or(name).to_owned();
-        Self { name: name.to_owned(), title, object, measures, dimensions }.seen()
+        let joins = cube.get("joins").and_then(Value::as_object).is_some_and(|joins| !joins.is_empty());
+        Self { name: name.to_owned(), title, object, joins, is_dataset: false, measures, dimensions }.seen()
     }
 
     /// An object, of which only inferred measures can be asked.
     pub(super) fn of_object(name: &str, object: Arc<ObjectDescription>) -> Self {
         let title = object.label.clone();
-        Self { name: name.to_owned(), title, object, measures: Vec::new(), dimensions: Vec::new() }
+        let (measures, dimensions) = (Vec::new(), Vec::new());
+        Self { name: name.to_owned(), title, object, joins: false, is_dataset: false, measures, dimensions }
     }
 
     /// A dataset. Measures that are computed of others are not served.
@@ -167,7 +172,7 @@ impl Model {
         let measures = entries("measures").into_iter().filter_map(measure).collect();
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
         let title = text(dataset, "label").unwrap_or(name).to_owned();
-        Self { name: name.to_owned(), title, object, measures, dimensions }.seen()
+        Self { name: name.to_owned(), title, object, joins: false, is_dataset: true, measures, dimensions }.seen()
     }
 
     /// Without measures of fields that the principal may not compute with.
@@ -199,7 +204,9 @@ impl Model {
         name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
     }
 
-    fn measure(&self, name: &str) -> Result<Measure, Refusal> {
+    /// # Errors
+    /// There is none of this name, or none that the principal may compute.
+    pub(super) fn measure(&self, name: &str) -> Result<Measure, Refusal> {
         let name = self.own(name);
         if let Some(measure) = self.measures.iter().find(|measure| measure.name == name) {
             return Ok(measure.clone());
