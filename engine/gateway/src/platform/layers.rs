@@ -123,7 +123,11 @@ impl About<'_> {
     fn fields(&self) -> Value {
         let evaluator = self.resolved.evaluator();
         let read = evaluator.decide_read(&self.object.name);
-        let count = read.hidden_fields().len() + read.masks().len();
+        // Of an object that is not read at all, what sets say of its fields.
+        let count = match read.is_allowed() {
+            true => read.hidden_fields().len() + read.masks().len(),
+            false => self.object.fields.keys().filter(|field| self.hides(field)).count(),
+        };
         match count {
             0 => {
                 let detail = "No field-level masking applies.".to_owned();
@@ -131,11 +135,20 @@ impl About<'_> {
             }
             count => {
                 let detail = format!("{count} field(s) are hidden or masked.");
-                let hidden = read.hidden_fields().iter().chain(read.masks().keys()).filter(|_| self.whole);
+                let is_told = self.whole && read.is_allowed();
+                let hidden = read.hidden_fields().iter().chain(read.masks().keys()).filter(|_| is_told);
                 let fields = hidden.map(|name| json!({"kind": "field", "name": name})).collect();
                 layer(Layer::Fls, LayerEffect::Narrows, detail, fields)
             }
         }
+    }
+
+    /// Whether held sets speak of a field, and none of them lets it be read.
+    fn hides(&self, field: &str) -> bool {
+        let policies = &self.resolved.deployment.policies;
+        let sets = self.resolved.principal.permission_sets.iter().filter_map(|name| policies.permission_set(name));
+        let mut said = sets.filter_map(|set| set.fields.get(&self.object.name)?.get(field)).peekable();
+        said.peek().is_some() && !said.any(|right| right.readable)
     }
 
     /// Whether the object's own baseline keeps records to their owners for this operation.
@@ -231,7 +244,9 @@ impl About<'_> {
     }
 
     fn policies(&self) -> Value {
-        let decided = self.decided(Layer::Rls);
+        // Where a right is missing, a change is not asked of policies; those that bind reads bind it, too.
+        let read = self.resolved.evaluator().decide_read(&self.object.name);
+        let decided = self.decided(Layer::Rls).or_else(|| read.layers().iter().find(|layer| layer.layer == Layer::Rls));
         let effect = decided.map_or(LayerEffect::NotApplicable, |layer| layer.effect);
         let detail = match effect {
             LayerEffect::NotApplicable | LayerEffect::Neutral => "No RLS policy applies.",

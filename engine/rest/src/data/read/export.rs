@@ -47,15 +47,15 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
         let words = Words(site.bundle(&call, &object).unwrap_or_default());
         let order = site.order_of_fields(&call, &object)?;
         let file = File::of(&described, &order, &parameters)?;
-        let found = work.find(&file.question).await?;
         let (content_type, format) = match file.format {
             Format::Csv => ("text/csv; charset=utf-8", "csv"),
             Format::Json => ("application/json; charset=utf-8", "json"),
         };
         let file_name = file_name(&described, words.of_object().unwrap_or(&described.label), format);
         let limit = file.question.limit.unwrap_or(ROWS_MAX);
-        let rows = Rows { work, file, words, found, begun: false, ended: false, printed: 0 };
-        let mut answer = of_pieces(content_type, rows).await?;
+        // The file has its name before its records are asked for: a refusal of those comes with it, too.
+        let mut answer =
+            of_records(work, file, words, content_type).await.unwrap_or_else(|refusal| told(refusal, &object));
         let headers = answer.headers_mut();
         headers.insert(HeaderName::from_static("x-export-format"), HeaderValue::from_static(format));
         headers.insert(HeaderName::from_static("x-export-limit"), HeaderValue::from(limit));
@@ -64,11 +64,18 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
         }
         Ok(answer)
     };
-    answer.await.unwrap_or_else(|refusal: Refusal| {
-        let is_of_request = refusal.code() == Code::InvalidRequest;
-        let refusal = if is_of_request { refusal } else { refusal.about(&object) };
-        refusal.into_answer(Envelope::Flat)
-    })
+    answer.await.unwrap_or_else(|refusal: Refusal| told(refusal, &object))
+}
+
+async fn of_records(work: Work, file: File, words: Words, content_type: &'static str) -> Result<Response, Refusal> {
+    let found = work.find(&file.question).await?;
+    of_pieces(content_type, Rows { work, file, words, found, begun: false, ended: false, printed: 0 }).await
+}
+
+fn told(refusal: Refusal, object: &str) -> Response {
+    let is_of_request = refusal.code() == Code::InvalidRequest;
+    let refusal = if is_of_request { refusal } else { refusal.about(object) };
+    refusal.into_answer(Envelope::Flat)
 }
 
 impl Site {

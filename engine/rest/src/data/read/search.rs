@@ -1,6 +1,6 @@
-//! `GET /search`: words in several objects, the records that changed last first.
+//! `GET /search`: words in several objects, one after the other; of each, the records that changed last first.
 
-use super::list::opens;
+use super::list::{opens, order_ties};
 use super::record::{once, refuse_unknown};
 use crate::answer::ok;
 use crate::call::Call;
@@ -20,6 +20,15 @@ const HITS: usize = 20;
 const HITS_MAX: usize = 100;
 /// Hits of one object where no number is given.
 const PER_OBJECT: usize = 5;
+const PER_OBJECT_MAX: usize = 25;
+/// Fields that name a record where none is declared to, or it is empty.
+const TITLES: [&str; 6] = ["name", "full_name", "title", "subject", "label", "company"];
+/// Types of fields whose texts are searched.
+const TEXTS: [&str; 8] = ["text", "email", "phone", "url", "autonumber", "textarea", "markdown", "select"];
+/// Words of a search that an excerpt is made around, and signs of it before and behind the first of them.
+const EXCERPT_WORDS: usize = 8;
+const EXCERPT_BEFORE: usize = 30;
+const EXCERPT_BEHIND: usize = 90;
 const PARAMETERS: [&str; 5] = ["limit", "objects", "perObject", "q", "query"];
 
 pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
@@ -31,7 +40,7 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
         let words = one("q")?.or(one("query")?).unwrap_or_default().trim().to_owned();
         let number = |name| Ok::<_, Refusal>(one(name)?.and_then(|text| text.trim().parse::<usize>().ok()));
         let most = number("limit")?.unwrap_or(HITS).clamp(1, HITS_MAX);
-        let each = number("perObject")?.unwrap_or(PER_OBJECT).clamp(1, HITS_MAX);
+        let each = number("perObject")?.unwrap_or(PER_OBJECT).clamp(1, PER_OBJECT_MAX);
         if words.is_empty() {
             return Ok(told(&words, Vec::new(), 0, false));
         }
@@ -47,35 +56,27 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
             .iter()
             .filter(|object| named.as_ref().is_none_or(|named| named.contains(&object.name.as_str())))
             .collect();
-        let (mut hits, mut searched, mut is_cut) = (Vec::new(), 0, false);
+        let (mut hits, mut searched) = (Vec::new(), 0);
         for object in wanted {
+            if hits.len() >= most {
+                break;
+            }
             if let Some(found) = hits_of(&work, object, &words, each, named.is_some()).await? {
                 searched += 1;
                 hits.extend(found);
             }
-            if hits.len() > most {
-                is_cut = true;
-                break;
-            }
         }
-        hits.sort_by(|one, other| other.changed.cmp(&one.changed));
         hits.truncate(most);
+        let is_cut = hits.len() >= most;
         Ok(told(&words, hits, searched, is_cut))
     };
     answer.await.unwrap_or_else(|refusal| refusal.into_answer(Envelope::Flat))
 }
 
-/// A record in which the words are.
-struct Hit {
-    changed: String,
-    shown: Value,
-}
-
-fn told(words: &str, hits: Vec<Hit>, objects: usize, is_cut: bool) -> Response {
-    let shown: Vec<Value> = hits.into_iter().map(|hit| hit.shown).collect();
-    let count = shown.len();
+fn told(words: &str, hits: Vec<Value>, objects: usize, is_cut: bool) -> Response {
+    let count = hits.len();
     ok(&json!({
-        "query": words, "hits": shown, "pages": [], "totalObjects": objects, "totalHits": count, "truncated": is_cut,
+        "query": words, "hits": hits, "pages": [], "totalObjects": objects, "totalHits": count, "truncated": is_cut,
     }))
 }
 
@@ -86,20 +87,21 @@ async fn hits_of(
     words: &str,
     most: usize,
     is_named: bool,
-) -> Result<Option<Vec<Hit>>, Refusal> {
+) -> Result<Option<Vec<Value>>, Refusal> {
     match opens(object, "list") {
         Ok(()) => {}
         Err(_) if !is_named => return Ok(None),
         Err(refusal) => return Err(refusal),
     }
     let order = object.field("updated_at").map(|field| OrderKey { field: field.name.clone(), descending: true });
-    let question = Question {
+    let mut question = Question {
         object: object.name.clone(),
         search: Some(words.to_owned()),
         order: order.into_iter().collect(),
         limit: u64::try_from(most).ok(),
         ..Question::default()
     };
+    order_ties(&mut question, object, true);
     let mut found = match work.find(&question).await {
         Ok(found) => found,
         Err(refusal) if !is_named && refusal.code() == Code::Vendor(VendorCode::InvalidField) => return Ok(None),
@@ -112,12 +114,58 @@ async fn hits_of(
             printer.print(row, &mut text, |_, _, _| Ok(false), |_| false)?;
             let record: Value = querygate_types::json::value::value(&text).map_err(querygate_types::Error::internal)?;
             let field = |name: Option<&str>| name.and_then(|name| record.get(name)).and_then(Value::as_str);
-            let title = field(object.name_field.as_deref()).unwrap_or_default().to_owned();
-            let changed = field(Some("updated_at")).unwrap_or_default().to_owned();
             let id = object.key.as_deref().and_then(|key| record.get(key)).cloned();
-            let shown = json!({"object": object.name, "id": id, "title": title, "snippet": title, "record": record});
-            hits.push(Hit { changed, shown });
+            let named = object.name_field.as_deref().into_iter().chain(TITLES);
+            let title = named.filter_map(|name| field(Some(name))).find(|text| !text.trim().is_empty());
+            let title = title.or_else(|| id.as_ref()?.as_str()).unwrap_or_default().to_owned();
+            let mut hit = json!({"object": object.name, "id": id, "title": title});
+            if let Some(hit) = hit.as_object_mut() {
+                let snippet = texts(object).find_map(|name| excerpt(field(Some(name))?, words));
+                hit.extend(snippet.map(|snippet| ("snippet".to_owned(), snippet.into())));
+                hit.insert("record".to_owned(), record);
+            }
+            hits.push(hit);
         }
     }
     Ok(Some(hits))
+}
+
+/// Fields whose texts are searched, the one that names records first.
+fn texts(object: &ObjectDescription) -> impl Iterator<Item = &str> {
+    let first = object.name_field.as_deref();
+    let others = object.fields.iter().filter(move |field| {
+        let is_text = TEXTS.contains(&field.type_name) && !field.is_system && !field.is_masked && !field.is_computed;
+        is_text && Some(field.name.as_str()) != first
+    });
+    first.into_iter().chain(others.map(|field| field.name.as_str()))
+}
+
+/// The text around the first word that is in it, whatever the case; `None`: none is.
+fn excerpt(text: &str, words: &str) -> Option<String> {
+    let signs: Vec<char> = text.chars().collect();
+    let lower = |sign: char| sign.to_lowercase().next().unwrap_or(sign);
+    let place = |word: &str| {
+        let word: Vec<char> = word.chars().map(lower).collect();
+        signs.windows(word.len().max(1)).position(|part| part.iter().copied().map(lower).eq(word.iter().copied()))
+    };
+    let at = words.split_whitespace().take(EXCERPT_WORDS).find_map(place)?;
+    let (from, to) = (at.saturating_sub(EXCERPT_BEFORE), (at + EXCERPT_BEHIND).min(signs.len()));
+    let part: String = signs.get(from..to)?.iter().collect();
+    let (before, behind) = (if from > 0 { "…" } else { "" }, if to < signs.len() { "…" } else { "" });
+    Some(format!("{before}{part}{behind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_the_text_around_the_first_word_that_is_in_it() {
+        assert_eq!(excerpt("Acme Northwind", "north").as_deref(), Some("Acme Northwind"));
+        assert_eq!(excerpt("Acme", "north"), None);
+        let long = format!("{}word{}", "a".repeat(40), "b".repeat(100));
+        let expected = format!("…{}word{}…", "a".repeat(30), "b".repeat(86));
+        assert_eq!(excerpt(&long, "none WORD"), Some(expected));
+        assert_eq!(excerpt("größer als", "GRÖ").as_deref(), Some("größer als"));
+    }
 }
