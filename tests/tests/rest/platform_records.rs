@@ -1,4 +1,4 @@
-//! Records of ObjectStack's own objects: who reads them, what of them, and that nobody else's are told.
+//! Records of ObjectStack's own objects: who reads them, and which of them.
 
 use crate::own::{GATE, Gate};
 use querygate_tests::server::{PASSWORD, Request, Shop};

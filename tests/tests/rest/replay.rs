@@ -21,7 +21,7 @@ use table::{Known, Least, Table, known};
 
 /// How an answer begins that a service gives which the gate has not.
 const UNSERVED: &str = "This gate has no ";
-const LEAST: Least = Least { served: 1_170, code: 980, body: 915, words: 790 };
+const LEAST: Least = Least { served: 1_190, code: 982, body: 940, words: 815 };
 
 /// Puts bound values in place of `{{v1}}`.
 fn filled(text: &str, bound: &BTreeMap<String, String>) -> String {
