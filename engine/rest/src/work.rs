@@ -17,12 +17,15 @@ use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+/// Reads records of one of ObjectStack's own objects, by its name.
+type OwnReader = dyn Fn(&str) -> Option<OwnRecords> + Send + Sync;
+
 /// A session that ends with the request, whether it was answered or its client left.
 #[derive(Clone)]
 pub(crate) struct Work {
     session: Arc<Closing>,
     /// Records of ObjectStack's own objects, for who asks.
-    own: Arc<dyn Fn(&str) -> Option<OwnRecords> + Send + Sync>,
+    own: Arc<OwnReader>,
 }
 
 struct Closing(Arc<dyn Session>);
