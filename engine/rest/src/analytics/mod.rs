@@ -36,13 +36,15 @@ pub(crate) async fn meta(State(site): Shared, call: Call) -> Response {
         let parameters = call.parameters()?;
         let wanted = parameters.one("cube")?;
         let work = site.open(&identity.principal, &call).await?;
+        let person = site.platform.person(&identity.principal.login);
+        let administers = person.is_some_and(|person| person.is_platform_admin);
         let mut cubes = Vec::new();
         for (name, cube) in site.platform.declared("analytics_cube") {
             if wanted.is_some_and(|wanted| wanted != name) {
                 continue;
             }
             let Some(object) = readable(&work, model::object_of(&cube)).await? else { continue };
-            cubes.push(Model::of_cube(&name, &cube, object).told());
+            cubes.push(Model::of_cube(&name, &cube, object).told(administers));
         }
         Ok(wrapped(StatusCode::OK, &Value::Array(cubes)))
     };
@@ -99,6 +101,7 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
         let selection = Selection::of_dataset(&body)?;
         let model = site.dataset(&work, &body).await?;
         let (rows, fields, raw) = run(&work, &model, &selection, true).await?;
+        let (rows, raw) = sql::nulls_last(&model, &selection, (rows, raw))?;
         let (object, fields) = (Value::from(model.object.name.as_str()), Value::Array(fields));
         let of_dimensions: Map<String, Value> = selection
             .dimensions
@@ -109,9 +112,7 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
             })
             .collect();
         let mut body = format!("{{\"rows\":[{rows}],\"fields\":{fields}{}", sql_member(&model, &selection));
-        let rows =
-            querygate_types::json::value::value(&format!("[{rows}]")).map_err(querygate_types::Error::internal)?;
-        let ranges = sql::ranges(&model, &selection, rows.as_array().map_or(&[], Vec::as_slice));
+        let ranges = sql::ranges(&model, &selection, &rows)?;
         if !ranges.is_empty() {
             body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));
         }

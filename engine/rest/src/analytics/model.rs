@@ -2,6 +2,7 @@
 //! are as if they were not declared.
 
 use super::ask::{Selection, bucket_of};
+use super::sql::computed;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::{
     AggregateFunction, Aggregation, Bucket, FieldDescription, GroupKey, JsonForm, ObjectDescription, OrderKey, Question,
@@ -46,6 +47,8 @@ pub(super) struct Model {
     /// It names objects beside its own.
     pub(super) joins: bool,
     pub(super) is_dataset: bool,
+    /// Measures that are SQL expressions, as they are listed: they are not served, and may be of any field.
+    computed: Vec<Value>,
     measures: Vec<Measure>,
     dimensions: Vec<Dimension>,
 }
@@ -65,7 +68,7 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
-fn function_of(word: &str) -> Option<AggregateFunction> {
+pub(super) fn function_of(word: &str) -> Option<AggregateFunction> {
     Some(match word {
         "count" => AggregateFunction::Count,
         "sum" => AggregateFunction::Sum,
@@ -139,14 +142,15 @@ impl Model {
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
         let title = text(cube, "title").unwrap_or(name).to_owned();
         let joins = cube.get("joins").and_then(Value::as_object).is_some_and(|joins| !joins.is_empty());
-        Self { name: name.to_owned(), title, object, joins, is_dataset: false, measures, dimensions }.seen()
+        let computed = entries("measures").iter().filter_map(|(own, entry)| computed(name, own, entry)).collect();
+        Self { name: name.to_owned(), title, object, joins, is_dataset: false, computed, measures, dimensions }.seen()
     }
 
     /// An object, of which only inferred measures can be asked.
     pub(super) fn of_object(name: &str, object: Arc<ObjectDescription>) -> Self {
         let title = object.label.clone();
-        let (measures, dimensions) = (Vec::new(), Vec::new());
-        Self { name: name.to_owned(), title, object, joins: false, is_dataset: false, measures, dimensions }
+        let (computed, measures, dimensions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.to_owned(), title, object, joins: false, is_dataset: false, computed, measures, dimensions }
     }
 
     /// A dataset. Measures that are computed of others are not served.
@@ -172,7 +176,8 @@ impl Model {
         let measures = entries("measures").into_iter().filter_map(measure).collect();
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
         let title = text(dataset, "label").unwrap_or(name).to_owned();
-        Self { name: name.to_owned(), title, object, joins: false, is_dataset: true, measures, dimensions }.seen()
+        let (name, computed) = (name.to_owned(), Vec::new());
+        Self { name, title, object, joins: false, is_dataset: true, computed, measures, dimensions }.seen()
     }
 
     /// Without measures of fields that the principal may not compute with.
@@ -182,8 +187,8 @@ impl Model {
         self
     }
 
-    /// As `/analytics/meta` lists it.
-    pub(super) fn told(&self) -> Value {
+    /// As `/analytics/meta` lists it. `whole`: with what is declared and not served.
+    pub(super) fn told(&self, whole: bool) -> Value {
         let full = |name: &str| format!("{}.{name}", self.name);
         let measures = self.measures.iter().map(
             |measure| json!({"name": full(&measure.name), "type": word_of(measure.function), "title": measure.label}),
@@ -194,7 +199,7 @@ impl Model {
         json!({
             "name": self.name,
             "title": self.title,
-            "measures": measures.collect::<Vec<_>>(),
+            "measures": measures.chain(self.computed.iter().filter(|_| whole).cloned()).collect::<Vec<_>>(),
             "dimensions": dimensions.collect::<Vec<_>>(),
         })
     }

@@ -2,15 +2,25 @@
 //! not in it. Values of conditions are `$1`, `$2`, ….
 
 use super::ask::{Selection, TimeDimension};
-use super::model::{Measure, Model};
+use super::model::{Measure, Model, function_of};
 use chrono::{Days, NaiveDate};
 use querygate_query_api::requests::question::{AggregateFunction, Bucket};
+use querygate_types::Error;
+use querygate_types::json::value::value;
 use serde_json::{Map, Value};
 
 /// A text, and the values of its conditions.
 pub(super) struct Printed {
     pub(super) text: String,
     pub(super) values: Vec<Value>,
+}
+
+/// A measure of a cube that is an SQL expression, as it is listed; `None` of another one.
+pub(super) fn computed(cube: &str, name: &str, entry: &Value) -> Option<Value> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str);
+    let kind = text("type").filter(|kind| function_of(kind).is_none())?;
+    let title = text("label").unwrap_or(name);
+    Some(serde_json::json!({"name": format!("{cube}.{name}"), "type": kind, "title": title}))
 }
 
 /// Where columns are of a model's object.
@@ -187,15 +197,49 @@ fn days_of(bucket: Bucket, key: &str) -> Option<(NaiveDate, NaiveDate)> {
     }
 }
 
+/// Rows whose span is not known come behind the others, where no order is asked for. `rows`: as they are shown, and as they are stored.
+///
+/// # Errors
+/// They are no rows.
+pub(super) fn nulls_last(
+    model: &Model,
+    selection: &Selection,
+    rows: (String, String),
+) -> Result<(String, String), Error> {
+    let is_span = |name: &&String| model.dimension(name).is_ok_and(|dimension| dimension.bucket.is_some());
+    let Some(span) = selection.dimensions.iter().find(is_span).filter(|_| selection.order.is_empty()) else {
+        return Ok(rows);
+    };
+    let is_known = |(row, _): &(Value, Value)| row.get(span.as_str()).is_some_and(|key| !key.is_null());
+    let both = list_of(&rows.0)?.into_iter().zip(list_of(&rows.1)?);
+    let (known, unknown): (Vec<_>, Vec<_>) = both.partition(is_known);
+    let (shown, stored): (Vec<_>, Vec<_>) = known.into_iter().chain(unknown).unzip();
+    let printed = |rows: Vec<Value>| rows.iter().map(Value::to_string).collect::<Vec<_>>().join(",");
+    Ok((printed(shown), printed(stored)))
+}
+
+/// Rows that were printed one after the other.
+fn list_of(rows: &str) -> Result<Vec<Value>, Error> {
+    match value(&format!("[{rows}]")).map_err(Error::internal)? {
+        Value::Array(rows) => Ok(rows),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err(Error::internal("rows are no list"))
+        }
+    }
+}
+
 /// For each row, the days that its keys of spans stand for; empty where the selection has no such key.
-pub(super) fn ranges(model: &Model, selection: &Selection, rows: &[Value]) -> Vec<Value> {
+///
+/// # Errors
+/// They are no rows.
+pub(super) fn ranges(model: &Model, selection: &Selection, rows: &str) -> Result<Vec<Value>, Error> {
     let spans = selection.dimensions.iter().filter_map(|name| {
         let dimension = model.dimension(name).ok()?;
         Some((name, dimension.field, dimension.bucket?))
     });
     let spans: Vec<(&String, String, Bucket)> = spans.collect();
     if spans.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let of_row = |row: &Value| {
         let known = spans.iter().filter_map(|(name, field, bucket)| {
@@ -205,7 +249,7 @@ pub(super) fn ranges(model: &Model, selection: &Selection, rows: &[Value]) -> Ve
         });
         Value::Object(known.collect::<Map<String, Value>>())
     };
-    rows.iter().map(of_row).collect()
+    Ok(list_of(rows)?.iter().map(of_row).collect())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
         let most = number("limit")?.unwrap_or(HITS).clamp(1, HITS_MAX);
         let each = number("perObject")?.unwrap_or(PER_OBJECT).clamp(1, PER_OBJECT_MAX);
         if words.is_empty() {
-            return Ok(told(&words, Vec::new(), 0, false));
+            return Ok(told(&words, Vec::new(), Vec::new(), 0, false));
         }
         let named: Option<Vec<&str>> = one("objects")?.map(|names| names.split(',').map(str::trim).collect());
         if named.is_none() && !site.platform.reads_every_object(&identity.principal) {
@@ -68,15 +68,20 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
         }
         hits.truncate(most);
         let is_cut = hits.len() >= most;
-        Ok(told(&words, hits, searched, is_cut))
+        let items = match named {
+            None => site.platform.items(&identity.principal, "page"),
+            Some(_) => Vec::new(),
+        };
+        let pages = items.iter().filter_map(|(name, page)| page_of(name, page, &words)).take(each).collect();
+        Ok(told(&words, hits, pages, searched, is_cut))
     };
     answer.await.unwrap_or_else(|refusal| refusal.into_answer(Envelope::Flat))
 }
 
-fn told(words: &str, hits: Vec<Value>, objects: usize, is_cut: bool) -> Response {
+fn told(words: &str, hits: Vec<Value>, pages: Vec<Value>, objects: usize, is_cut: bool) -> Response {
     let count = hits.len();
     ok(&json!({
-        "query": words, "hits": hits, "pages": [], "totalObjects": objects, "totalHits": count, "truncated": is_cut,
+        "query": words, "hits": hits, "pages": pages, "totalObjects": objects, "totalHits": count, "truncated": is_cut,
     }))
 }
 
@@ -130,6 +135,24 @@ async fn hits_of(
     Ok(Some(hits))
 }
 
+/// A page of the metadata, where all words are in what it is called and what is said of it.
+fn page_of(name: &str, page: &Value, words: &str) -> Option<Value> {
+    let text = |key: &str| page.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let texts: Vec<String> =
+        [Some(name), text("label"), text("description")].into_iter().flatten().map(str::to_lowercase).collect();
+    let is_in = |word: &str| texts.iter().any(|text| text.contains(&word.to_lowercase()));
+    if !words.split_whitespace().all(is_in) {
+        return None;
+    }
+    let mut shown = json!({"kind": "page", "name": name, "title": text("label").unwrap_or(name)});
+    let snippet = text("description").and_then(|text| excerpt(text, words));
+    if let Some(shown) = shown.as_object_mut() {
+        shown.extend(snippet.map(|snippet| ("snippet".to_owned(), snippet.into())));
+        shown.extend(text("type").map(|kind| ("pageType".to_owned(), kind.into())));
+    }
+    Some(shown)
+}
+
 /// Fields whose texts are searched, the one that names records first.
 fn texts(object: &ObjectDescription) -> impl Iterator<Item = &str> {
     let first = object.name_field.as_deref();
@@ -158,6 +181,19 @@ fn excerpt(text: &str, words: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_found_by_all_words() {
+        let page = json!({"label": "Team board", "description": "Tasks of a team", "type": "home"});
+        let found = page_of("board", &page, "TEAM tasks").unwrap();
+        let expected = json!({"kind": "page", "name": "board", "title": "Team board", "snippet": "Tasks of a team", "pageType": "home"});
+        assert_eq!(found, expected);
+        assert!(page_of("board", &page, "team money").is_none());
+        assert_eq!(
+            page_of("board", &json!({}), "board").unwrap(),
+            json!({"kind": "page", "name": "board", "title": "board"})
+        );
+    }
 
     #[test]
     fn an_excerpt_is_the_text_around_the_first_word_that_is_in_it() {
