@@ -212,3 +212,23 @@ fn the_list_of_parts_names_crates_with_licences_and_checksums() {
     let used = uses.iter().flat_map(|one| one["dependsOn"].as_array().unwrap());
     assert!(used.map(|one| one.as_str().unwrap()).all(|one| known.contains(one)));
 }
+
+#[test]
+fn each_part_of_others_has_a_licence_with_its_text() {
+    let Some((success, text)) = run("python3", &["licences"], &packaging()) else { return };
+    assert!(success, "{text}");
+    let (list, texts) = text.split_once("\n==================== text 1 ").unwrap();
+    let parts: Vec<&str> = list.lines().skip(2).filter(|line| !line.is_empty()).collect();
+    assert!(parts.len() > 100 && parts[0].starts_with("the standard library of Rust "), "{list}");
+    let count = 1 + texts.matches("\n==================== text ").count();
+    for part in parts {
+        let (name, numbers) = part.rsplit_once("; text ").unwrap_or_else(|| panic!("no text: {part}"));
+        assert!(
+            numbers.split(", ").all(|one| one.parse::<usize>().is_ok_and(|one| (1..=count).contains(&one))),
+            "{part}"
+        );
+        assert!(!name.starts_with("querygate"), "{name}");
+    }
+    // What parts hold of others comes with its own licence.
+    assert!(text.contains("Fabrice Bellard") && text.contains("Jason Evans"), "QuickJS and jemalloc");
+}
