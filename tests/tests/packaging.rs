@@ -20,6 +20,8 @@ mod metrics;
 mod mongo;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod postgres;
+#[path = "packaging/release.rs"]
+mod release;
 #[path = "packaging/workers.rs"]
 mod workers;
 

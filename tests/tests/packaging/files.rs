@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs a program; `None`: it is not installed, which is said.
-fn run(program: &str, arguments: &[&str], folder: &Path) -> Option<(bool, String)> {
+pub(crate) fn run(program: &str, arguments: &[&str], folder: &Path) -> Option<(bool, String)> {
     match Command::new(program).args(arguments).current_dir(folder).output() {
         Ok(output) => {
             let text = [output.stdout, output.stderr].concat();
@@ -19,7 +19,7 @@ fn run(program: &str, arguments: &[&str], folder: &Path) -> Option<(bool, String
     }
 }
 
-fn passes(program: &str, arguments: &[&str], folder: &Path) {
+pub(crate) fn passes(program: &str, arguments: &[&str], folder: &Path) {
     if let Some((success, text)) = run(program, arguments, folder) {
         assert!(success, "{program} {arguments:?}: {text}");
     }
@@ -163,7 +163,10 @@ fn scripts_parse_and_the_package_has_the_version_of_the_workspace() {
         ("bash", "rootfs"),
         ("bash", "image"),
         ("bash", "release"),
+        ("bash", "overlay"),
         ("bash", "try-package"),
+        ("bash", "try-release"),
+        ("bash", "../../../.ci/release"),
         ("bash", "compose/secrets"),
         ("bash", "compose/postgres/10-shop.sh"),
         ("sh", "debian/postinst"),
@@ -186,49 +189,4 @@ fn scripts_parse_and_the_package_has_the_version_of_the_workspace() {
         };
         assert!(found, "the package wants {source}");
     }
-}
-
-#[test]
-fn the_list_of_parts_names_crates_with_licences_and_checksums() {
-    let Some((success, text)) = run("python3", &["sbom"], &packaging()) else { return };
-    assert!(success, "{text}");
-    let parts: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((parts["bomFormat"].as_str(), parts["specVersion"].as_str()), (Some("CycloneDX"), Some("1.5")));
-    let components = parts["components"].as_array().unwrap();
-    let named = |name: &str| components.iter().find(|one| one["name"] == name).unwrap();
-    assert!(components.len() > 100);
-    assert!(components.iter().all(|one| one["licenses"].is_array()), "a part without a licence");
-    assert_eq!(named("tokio")["hashes"][0]["alg"], "SHA-256");
-    assert!(
-        named("querygate-policy")["hashes"].is_null() && !components.iter().any(|one| one["name"] == "querygate-tests")
-    );
-    let known: std::collections::BTreeSet<&str> = components
-        .iter()
-        .chain([&parts["metadata"]["component"]])
-        .map(|one| one["bom-ref"].as_str().unwrap())
-        .collect();
-    let uses = parts["dependencies"].as_array().unwrap();
-    assert_eq!(uses.len(), known.len());
-    let used = uses.iter().flat_map(|one| one["dependsOn"].as_array().unwrap());
-    assert!(used.map(|one| one.as_str().unwrap()).all(|one| known.contains(one)));
-}
-
-#[test]
-fn each_part_of_others_has_a_licence_with_its_text() {
-    let Some((success, text)) = run("python3", &["licences"], &packaging()) else { return };
-    assert!(success, "{text}");
-    let (list, texts) = text.split_once("\n==================== text 1 ").unwrap();
-    let parts: Vec<&str> = list.lines().skip(2).filter(|line| !line.is_empty()).collect();
-    assert!(parts.len() > 100 && parts[0].starts_with("the standard library of Rust "), "{list}");
-    let count = 1 + texts.matches("\n==================== text ").count();
-    for part in parts {
-        let (name, numbers) = part.rsplit_once("; text ").unwrap_or_else(|| panic!("no text: {part}"));
-        assert!(
-            numbers.split(", ").all(|one| one.parse::<usize>().is_ok_and(|one| (1..=count).contains(&one))),
-            "{part}"
-        );
-        assert!(!name.starts_with("querygate"), "{name}");
-    }
-    // What parts hold of others comes with its own licence.
-    assert!(text.contains("Fabrice Bellard") && text.contains("Jason Evans"), "QuickJS and jemalloc");
 }
