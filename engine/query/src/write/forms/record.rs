@@ -19,8 +19,8 @@ use querygate_types::vendor::{FieldFault, VendorCode};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a caller wants of one record.
 #[derive(Debug)]
@@ -39,10 +39,10 @@ pub(crate) struct GivenRecord {
     /// Of those rows that the operation's rights may reach, those that row policies let pass: what is left is the owner's.
     policy_rows: RowFilter,
     place: Option<RecordPlace>,
-    /// A reference of its values to no record, which is answered when nothing else is wrong with it: it may be a hidden one.
-    absent: OnceLock<Error>,
-    /// Such a reference to an object whose records its writer sees all, which is answered behind rights, CHECK and rules.
-    nowhere: OnceLock<Error>,
+    /// References of its values to no record, which are answered when nothing else is wrong with it: they may be to hidden ones.
+    absent: Mutex<Option<Error>>,
+    /// Such references to objects whose records its writer sees all, which are answered behind rights, CHECK and rules.
+    nowhere: Mutex<Option<Error>>,
     /// There was no record of its key.
     is_missing: AtomicBool,
 }
@@ -113,8 +113,8 @@ impl GivenRecord {
             expected_version: version.cloned(),
             policy_rows,
             place: None,
-            absent: OnceLock::new(),
-            nowhere: OnceLock::new(),
+            absent: Mutex::default(),
+            nowhere: Mutex::default(),
             is_missing: AtomicBool::new(false),
         };
         let policy_rows = |operation| evaluator.policy_target(&object.name, operation);
@@ -171,21 +171,24 @@ impl GivenRecord {
 
     /// Keeps for later that a reference is to no record. `is_nowhere`: its writer would see it.
     pub(crate) fn keep_absent(&self, error: Error, is_nowhere: bool) {
-        // The first is the one that is answered.
-        drop(if is_nowhere { &self.nowhere } else { &self.absent }.set(error));
+        let mut kept = lock(if is_nowhere { &self.nowhere } else { &self.absent });
+        *kept = Some(match kept.take() {
+            None => error,
+            Some(first) => together(first, &error),
+        });
     }
 
     /// # Errors
     /// A reference is to no record, of an object whose records its writer sees all.
     pub(in crate::write) fn refuse_nowhere(&self) -> Result<()> {
-        self.nowhere.get().map_or(Ok(()), |error| Err(error.clone()))
+        lock(&self.nowhere).clone().map_or(Ok(()), Err)
     }
 
     /// # Errors
     /// A reference is to no record that its writer sees.
     pub(in crate::write) fn refuse_absent(&self) -> Result<()> {
         self.refuse_nowhere()?;
-        self.absent.get().map_or(Ok(()), |error| Err(error.clone()))
+        lock(&self.absent).clone().map_or(Ok(()), Err)
     }
 
     /// Of the rows that row policies let this change reach; whose they are is another question.
@@ -359,6 +362,18 @@ pub(in crate::write) fn refuse_roll_ups(object: &Object, given: &Row) -> Result<
     let Some(name) = given.keys().find(is_roll_up) else { return Ok(()) };
     let text = format!("'{name}' is not a writable field of '{}'", object.name);
     Err(Error::new(ErrorCode::GeneratedAlways, text).with_vendor_code(VendorCode::InvalidField))
+}
+
+fn lock(kept: &Mutex<Option<Error>>) -> MutexGuard<'_, Option<Error>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error with what another one says, too.
+fn together(first: Error, other: &Error) -> Error {
+    let said = |error: &Error| error.vendor_words().message.clone().unwrap_or_else(|| error.message().to_owned());
+    let message = format!("{}; {}", said(&first), said(other));
+    let faults = first.faults().iter().chain(other.faults()).cloned().collect();
+    first.with_vendor_message(message).with_faults(faults)
 }
 
 /// Everything that is wrong with a record, as one error. `reads`: whether the writer reads a field.
