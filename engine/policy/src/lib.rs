@@ -15,6 +15,7 @@ pub mod hooks;
 mod layers;
 mod mask;
 mod pattern;
+mod platform;
 mod principal;
 pub mod query_filter;
 mod read;
@@ -28,5 +29,6 @@ pub use decision::{DenyReason, Layer, LayerEffect, LayerVerdict, Permit, ReadDec
 pub use evaluator::Evaluator;
 pub use filter::RowFilter;
 pub use mask::Mask;
+pub use platform::{PlatformReach, PlatformRead};
 pub use principal::resolve_principal;
 pub use unusable::UnusableRule;

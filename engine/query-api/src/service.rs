@@ -195,6 +195,14 @@ pub trait Session: Send + Sync {
         delivery: Delivery<'a>,
     ) -> BoxFuture<'a, Result<Outcome>>;
 
+    /// Writes down, as a statement's, that rows of an object were read which the platform keeps beside all tables.
+    ///
+    /// # Errors
+    /// 54000: an answer may not have so many rows. XX000: this service writes nothing down.
+    fn record_platform_read(&self, object: &str, rows: u64) -> Result<()> {
+        Err(Error::internal(format!("{rows} rows of {object} were read unseen")))
+    }
+
     /// Runs a change that gives no rows back for many sets of values, as one change: all of it or nothing. `parameters[i]` has a row for
     /// each set. Says how many rows were changed; `None`: it is to be run set by set, and nothing was run.
     fn run_sets<'a>(

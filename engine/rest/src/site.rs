@@ -107,8 +107,7 @@ impl Site {
         let session = self.service.open(Arc::clone(principal), client).await?;
         session.follow_trace(call.header("traceparent").and_then(TraceContext::parse));
         session.follow_request(call.id.as_ref().map(RequestId::shared));
-        let (platform, principal) = (Arc::clone(&self.platform), Arc::clone(principal));
-        Ok(Work::new(session, move |object| platform.own_records(&principal, object)))
+        Ok(Work::new(session, Arc::clone(&self.platform), Arc::clone(principal)))
     }
 
     /// Rows that one answer may have.

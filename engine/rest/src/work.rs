@@ -9,23 +9,25 @@ use arrow::record_batch::RecordBatch;
 use futures::{FutureExt, StreamExt};
 use querygate_query_api::holding::Holding;
 use querygate_query_api::outcome::{BatchStream, Outcome, Rows};
-use querygate_query_api::requests::platform::OwnRecords;
+use querygate_query_api::requests::platform::{OwnObject, OwnRecords, Platform};
 use querygate_query_api::requests::question::{AnswerColumn, AnswerForm, ObjectDescription, Question};
 use querygate_query_api::service::{Asked, Delivery, Session};
 use querygate_types::Error;
+use querygate_types::principal::Principal;
 use querygate_types::vendor::VendorCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Reads records of one of ObjectStack's own objects, by its name.
-type OwnReader = dyn Fn(&str) -> Option<OwnRecords> + Send + Sync;
+/// Bytes of a field of a record beside its text.
+const FIELD_BYTES: usize = 64;
 
 /// A session that ends with the request, whether it was answered or its client left.
 #[derive(Clone)]
 pub(crate) struct Work {
     session: Arc<Closing>,
-    /// Records of ObjectStack's own objects, for who asks.
-    own: Arc<OwnReader>,
+    platform: Arc<dyn Platform>,
+    principal: Arc<Principal>,
 }
 
 struct Closing(Arc<dyn Session>);
@@ -81,20 +83,29 @@ pub(crate) struct Found {
 }
 
 impl Work {
-    /// `own`: records of ObjectStack's own objects, for who asks.
-    pub(crate) fn new(
-        session: Arc<dyn Session>,
-        own: impl Fn(&str) -> Option<OwnRecords> + Send + Sync + 'static,
-    ) -> Self {
-        Self { session: Arc::new(Closing(session)), own: Arc::new(own) }
+    pub(crate) fn new(session: Arc<dyn Session>, platform: Arc<dyn Platform>, principal: Arc<Principal>) -> Self {
+        Self { session: Arc::new(Closing(session)), platform, principal }
     }
 
-    /// Records of one of ObjectStack's own objects, which the gate keeps and who asks may read.
-    pub(crate) fn own_records(&self, object: &str) -> Option<Vec<Map<String, Value>>> {
-        match (self.own)(object)? {
-            OwnRecords::Kept(records) => Some(records),
-            OwnRecords::Denied | OwnRecords::Unkept => None,
-        }
+    /// Whether an object is one of ObjectStack's own, whose records the gate keeps and who asks may read.
+    pub(crate) fn keeps_own(&self, object: &str) -> bool {
+        self.platform.own_object(&self.principal, object) == Some(OwnObject::Kept)
+    }
+
+    /// Records of such an object, charged to who asks; `ids`: those alone.
+    ///
+    /// # Errors
+    /// What keeps them cannot be read; 53200: there is no room for them.
+    pub(crate) fn own_records(
+        &self,
+        object: &str,
+        ids: Option<&BTreeSet<&str>>,
+    ) -> Result<(OwnRecords, Held), Error> {
+        let found = self.platform.own_records(&self.principal, object, ids)?;
+        let size = |(name, value): (&String, &Value)| name.len() + value.as_str().map_or(0, str::len) + FIELD_BYTES;
+        let mut held = self.held();
+        held.grow(found.records.iter().flatten().map(size).fold(0, usize::saturating_add))?;
+        Ok((found, held))
     }
 
     pub(crate) fn session(&self) -> &dyn Session {

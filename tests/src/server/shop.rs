@@ -27,10 +27,25 @@ impl Shop {
         Self::over(("17.7", stack), "shop", users, |file| execute(file, rows))
     }
 
+    /// A stack whose organizations are walled off from each other.
+    #[must_use]
+    pub fn isolated(stack: &str, users: &[(&str, &str)], rows: &str) -> Self {
+        Self::made(("posture = \"isolated\"", stack), "shop", users, |file| execute(file, rows))
+    }
+
     /// A stack with the release whose rules are followed. `source`: what the metadata calls the file, which `make` makes.
     #[must_use]
     pub fn over(
         (protocol, stack): (&str, &str),
+        source: &str,
+        users: &[(&str, &str)],
+        make: impl FnOnce(&Path),
+    ) -> Self {
+        Self::made((&format!("protocol = \"{protocol}\""), stack), source, users, make)
+    }
+
+    fn made(
+        (metadata, stack): (&str, &str),
         source: &str,
         users: &[(&str, &str)],
         make: impl FnOnce(&Path),
@@ -43,7 +58,7 @@ impl Shop {
         std::fs::write(at(stack_file), stack).unwrap();
         let mut config = format!(
             "[server]\ndatabase = \"shop\"\npostgres = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
-             [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\nprotocol = \"{protocol}\"\n[writes]\nenabled = true\n\
+             [flight]\naddress = \"127.0.0.1:0\"\n[rest]\nlisten = \"127.0.0.1:0\"\n[metadata]\npath = \"metadata\"\n{metadata}\n[writes]\nenabled = true\n\
              [[sources]]\nname = \"{source}\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n",
         );
         for (name, rights) in users {

@@ -18,10 +18,11 @@ use querygate_catalog::deployment::Deployment;
 use querygate_metadata::model::StrictRule;
 use querygate_policy::{Evaluator, resolve_principal};
 use querygate_query::Engine;
-use querygate_query_api::requests::platform::{Inquiry, NewKey, OwnRecords, Person, Platform};
+use querygate_query_api::requests::platform::{Inquiry, NewKey, OwnObject, OwnRecords, Person, Platform};
 use querygate_types::principal::{Posture, Principal};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -85,9 +86,10 @@ impl Resolved {
         Evaluator { policy: policies, principal: &self.principal, facts, now_ms: self.now_ms }
     }
 
-    /// Whether the principal may know how rules are made.
+    /// Whether the principal may know how rules are made. By a credential that is good for less, nobody may.
     fn administers(&self) -> bool {
-        self.principal.operator || self.principal.posture == Posture::PlatformAdmin
+        let administers = self.principal.operator || self.principal.posture == Posture::PlatformAdmin;
+        administers && self.principal.scope.is_none()
     }
 }
 
@@ -160,8 +162,17 @@ impl Platform for GatePlatform {
         self.documents(self.engine.deployment().version).items(kind)
     }
 
-    fn own_records(&self, principal: &Arc<Principal>, object: &str) -> Option<OwnRecords> {
-        self.own(principal, object)
+    fn own_object(&self, principal: &Arc<Principal>, object: &str) -> Option<OwnObject> {
+        self.own(&Resolved::of(self.engine.deployment(), principal), object)
+    }
+
+    fn own_records(
+        &self,
+        principal: &Arc<Principal>,
+        object: &str,
+        ids: Option<&BTreeSet<&str>>,
+    ) -> Result<OwnRecords> {
+        self.own_table(&Resolved::of(self.engine.deployment(), principal), object, ids)
     }
 
     fn reads_every_object(&self, principal: &Arc<Principal>) -> bool {

@@ -1,15 +1,15 @@
-//! Records of ObjectStack's own objects, as far as the gate knows them: users, positions, permission sets, keys. The held sets decide who
-//! reads them. A reader who does not see all records of an object sees the own ones.
+//! Records of ObjectStack's own objects, as far as the gate knows them: users, positions, permission sets, keys. The policy decides who
+//! reads them.
 
 use super::{GatePlatform, Resolved};
-use querygate_metadata::model::ObjectPermission;
-use querygate_query_api::requests::platform::{NewKey, OwnRecords};
-use querygate_types::principal::Principal;
+use querygate_policy::PlatformReach;
+use querygate_query_api::requests::platform::{NewKey, OwnObject, OwnRecords};
+use querygate_types::{Error, Result};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Objects of ObjectStack's platform, which its metadata does not describe.
-const OBJECTS: [&str; 45] = [
+const OBJECTS: [&str; 57] = [
     "sys_account",
     "sys_api_key",
     "sys_attachment",
@@ -18,6 +18,7 @@ const OBJECTS: [&str; 45] = [
     "sys_business_unit",
     "sys_business_unit_member",
     "sys_capability",
+    "sys_comment",
     "sys_device_code",
     "sys_email",
     "sys_email_template",
@@ -34,19 +35,30 @@ const OBJECTS: [&str; 45] = [
     "sys_notification_receipt",
     "sys_oauth_access_token",
     "sys_oauth_application",
+    "sys_oauth_client_assertion",
+    "sys_oauth_client_resource",
     "sys_oauth_consent",
     "sys_oauth_refresh_token",
+    "sys_oauth_resource",
     "sys_organization",
     "sys_permission_set",
     "sys_position",
     "sys_position_permission_set",
     "sys_record_share",
     "sys_saved_report",
+    "sys_scim_connection_binding",
+    "sys_scim_group",
+    "sys_scim_group_member",
+    "sys_scim_identity_tombstone",
+    "sys_scim_projection_grant",
+    "sys_scim_subject",
+    "sys_scim_user",
     "sys_secret",
     "sys_session",
     "sys_setting",
     "sys_share_link",
     "sys_sharing_rule",
+    "sys_sso_provider",
     "sys_team",
     "sys_team_member",
     "sys_two_factor",
@@ -68,31 +80,41 @@ const POSITIONS: [(&str, &str); 6] = [
 
 type Record = Map<String, Value>;
 
-/// How much of an object a principal reads.
-enum Reach {
-    Nothing,
-    Own,
-    Everything,
+/// Fields of those that are kept.
+const KEPT: [(&str, &[&str]); 4] = [
+    ("sys_user", &["id", "created_at", "updated_at", "name", "email", "manager_id"]),
+    ("sys_api_key", &["id", "name", "prefix", "user_id", "revoked", "created_at", "expires_at"]),
+    ("sys_position", &["id", "name", "label"]),
+    ("sys_permission_set", &["id", "name", "label"]),
+];
+
+/// Which users' records are wanted and seen.
+struct Seen<'s> {
+    reach: PlatformReach,
+    resolved: &'s Resolved,
+    ids: Option<&'s BTreeSet<&'s str>>,
 }
 
-fn reach(resolved: &Resolved, object: &str) -> Reach {
-    let policies = &resolved.deployment.policies;
-    let sets = resolved.principal.permission_sets.iter().filter_map(|name| policies.permission_set(name));
-    let sees_all = |right: &ObjectPermission| right.view_all_records || right.modify_all_records;
-    let reach = |own: Option<&ObjectPermission>, all: Option<&ObjectPermission>| match (own, all) {
-        (Some(right), _) if sees_all(right) => Reach::Everything,
-        (Some(right), _) if right.allow_read => Reach::Own,
-        // A right on all objects reaches the platform's own where it is one to all records.
-        (None, Some(right)) if sees_all(right) => Reach::Everything,
-        (Some(_) | None, _) => Reach::Nothing,
-    };
-    sets.map(|set| reach(set.objects.get(object), set.objects.get("*"))).fold(Reach::Nothing, |widest, one| {
-        match (widest, one) {
-            (Reach::Everything, _) | (_, Reach::Everything) => Reach::Everything,
-            (Reach::Own, _) | (_, Reach::Own) => Reach::Own,
-            (Reach::Nothing, Reach::Nothing) => Reach::Nothing,
-        }
-    })
+impl Seen<'_> {
+    /// Whether a record that belongs to a user is one of them; `id`: its own.
+    fn has(&self, user: &str, id: &str) -> bool {
+        let principal = &self.resolved.principal;
+        let is_seen = match self.reach {
+            PlatformReach::Nothing => false,
+            PlatformReach::Own => user == principal.user_id,
+            PlatformReach::Organization => user == principal.user_id || principal.org_user_ids.contains(user),
+            PlatformReach::Everything => true,
+        };
+        is_seen && self.ids.is_none_or(|ids| ids.contains(id))
+    }
+}
+
+/// What configuration and memberships say of one user.
+#[derive(Debug, Default)]
+struct UserRecord<'d> {
+    name: Option<&'d str>,
+    email: Option<&'d str>,
+    manager: Option<&'d str>,
 }
 
 fn record(members: Value) -> Record {
@@ -109,46 +131,67 @@ fn instant(millis: i64) -> Option<String> {
 }
 
 impl GatePlatform {
-    /// Records of one of ObjectStack's own objects, for a principal; `None` of another object.
-    pub(super) fn own(&self, principal: &Principal, object: &str) -> Option<OwnRecords> {
-        if !OBJECTS.contains(&object) {
+    /// What one of ObjectStack's own objects is to a principal; `None` of another object.
+    pub(super) fn own(&self, resolved: &Resolved, object: &str) -> Option<OwnObject> {
+        if !OBJECTS.contains(&object) || resolved.deployment.snapshot.object(object).is_some() {
             return None;
         }
-        let resolved = Resolved::of(self.engine.deployment(), principal);
-        if resolved.deployment.snapshot.object(object).is_some() {
-            return None;
+        if resolved.evaluator().platform_read(object).reach == PlatformReach::Nothing {
+            return Some(OwnObject::Denied);
         }
-        let sees_all = match reach(&resolved, object) {
-            Reach::Nothing => return Some(OwnRecords::Denied),
-            Reach::Own => false,
-            Reach::Everything => true,
-        };
-        let me = resolved.principal.user_id.as_str();
-        Some(match object {
-            "sys_user" => OwnRecords::Kept(self.users_of(&resolved, |id| sees_all || id == me)),
-            "sys_api_key" => self.keys_of(|id| sees_all || id == me),
-            // Who may read these at all reads the whole list: they are names.
-            "sys_position" => OwnRecords::Kept(self.positions(&resolved)),
-            "sys_permission_set" => OwnRecords::Kept(permission_sets(&resolved)),
-            _ => OwnRecords::Unkept,
-        })
+        let is_kept = KEPT.iter().any(|(name, _)| *name == object) && (object != "sys_api_key" || self.keys.is_some());
+        Some(if is_kept { OwnObject::Kept } else { OwnObject::Unkept })
     }
 
-    fn users_of(&self, resolved: &Resolved, is_seen: impl Fn(&str) -> bool) -> Vec<Record> {
-        let (users, facts) = (self.users.now(), &resolved.deployment.facts);
-        let dates = self.documents(resolved.deployment.version);
-        let mut seen: BTreeMap<&str, (Option<&str>, Option<&str>, Option<&str>)> = BTreeMap::new();
-        for principal in users.principals() {
-            seen.insert(&principal.user_id, (Some(&principal.login), principal.email.as_deref(), None));
+    /// # Errors
+    /// The file of keys cannot be read.
+    pub(super) fn own_table(
+        &self,
+        resolved: &Resolved,
+        object: &str,
+        ids: Option<&BTreeSet<&str>>,
+    ) -> Result<OwnRecords> {
+        if self.own(resolved, object) != Some(OwnObject::Kept) {
+            return Ok(OwnRecords::default());
         }
-        for user in facts.users.values() {
-            let known = seen.entry(&user.id).or_default();
-            known.0 = user.name.as_deref().or(known.0);
-            known.1 = user.email.as_deref().or(known.1);
-            known.2 = user.manager_id.as_deref();
+        let read = resolved.evaluator().platform_read(object);
+        let fields = KEPT.iter().find(|(name, _)| *name == object).map_or(&[][..], |(_, fields)| fields);
+        let fields: Vec<&str> = fields.iter().copied().filter(|name| !read.hidden_fields.contains(*name)).collect();
+        let seen = Seen { reach: read.reach, resolved, ids };
+        let mut records = match object {
+            "sys_user" => self.users_of(&seen),
+            "sys_api_key" => self.keys_of(&seen)?,
+            // Who may read these at all reads the whole list: they are names.
+            "sys_position" => self.positions(resolved),
+            "sys_permission_set" => permission_sets(resolved),
+            _ => return Err(Error::internal("an object is kept that has no records")),
+        };
+        records.retain(|record| {
+            let id = record.get("id").and_then(Value::as_str);
+            ids.is_none_or(|ids| id.is_some_and(|id| ids.contains(id)))
+        });
+        for record in &mut records {
+            record.retain(|name, _| fields.contains(&name.as_str()));
         }
-        let seen = seen.into_iter().filter(|(id, _)| is_seen(id));
-        seen.map(|(id, (name, email, manager))| {
+        Ok(OwnRecords { fields, records })
+    }
+
+    fn users_of(&self, seen: &Seen<'_>) -> Vec<Record> {
+        let (users, facts) = (self.users.now(), &seen.resolved.deployment.facts);
+        let dates = self.documents(seen.resolved.deployment.version);
+        let mut known: BTreeMap<&str, UserRecord<'_>> = BTreeMap::new();
+        for principal in users.principals().filter(|principal| seen.has(&principal.user_id, &principal.user_id)) {
+            let (name, email) = (Some(principal.login.as_str()), principal.email.as_deref());
+            known.insert(&principal.user_id, UserRecord { name, email, manager: None });
+        }
+        for user in facts.users.values().filter(|user| seen.has(&user.id, &user.id)) {
+            let record = known.entry(&user.id).or_default();
+            record.name = user.name.as_deref().or(record.name);
+            record.email = user.email.as_deref().or(record.email);
+            record.manager = user.manager_id.as_deref();
+        }
+        let known = known.into_iter();
+        known.map(|(id, UserRecord { name, email, manager })| {
             let (created, updated) = dates.dates_of(id);
             record(json!({
                 "id": id, "created_at": created, "updated_at": updated, "name": name, "email": email, "manager_id": manager,
@@ -157,12 +200,9 @@ impl GatePlatform {
         .collect()
     }
 
-    fn keys_of(&self, is_seen: impl Fn(&str) -> bool) -> OwnRecords {
-        let Some(keys) = &self.keys else { return OwnRecords::Unkept };
+    fn keys_of(&self, seen: &Seen<'_>) -> Result<Vec<Record>> {
+        let Some(keys) = &self.keys else { return Ok(Vec::new()) };
         let users = self.users.now();
-        let Ok(keys) = keys.list().inspect_err(|error| tracing::error!(%error, "API keys are not listed")) else {
-            return OwnRecords::Unkept;
-        };
         let own = |key: NewKey| -> Option<Record> {
             let NewKey { id, name, login, prefix, created_ms, expires_ms, .. } = key;
             let user_id = users.user(&login)?.principal().user_id.clone();
@@ -170,9 +210,9 @@ impl GatePlatform {
                 "id": id, "name": name, "prefix": prefix, "user_id": user_id, "revoked": false,
                 "created_at": instant(created_ms), "expires_at": expires_ms.and_then(instant),
             });
-            is_seen(&user_id).then(|| record(shown))
+            seen.has(&user_id, &id).then(|| record(shown))
         };
-        OwnRecords::Kept(keys.into_iter().filter_map(own).collect())
+        Ok(keys.list()?.into_iter().filter_map(own).collect())
     }
 
     fn positions(&self, resolved: &Resolved) -> Vec<Record> {

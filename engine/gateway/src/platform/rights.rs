@@ -46,8 +46,9 @@ pub(super) fn rights(resolved: &Resolved, documents: &Documents) -> Value {
 
 /// Rights as sets grant them, all together.
 fn of_entries(entries: &[&ObjectPermission]) -> Map<String, Value> {
-    let any = |right: fn(&ObjectPermission) -> bool| Value::Bool(entries.iter().any(|entry| right(entry)));
-    let rights: [(&str, fn(&ObjectPermission) -> bool); 7] = [
+    type Right = fn(&ObjectPermission) -> bool;
+    let any = |right: Right| Value::Bool(entries.iter().any(|entry| right(entry)));
+    let rights: [(&str, Right); 7] = [
         ("allowCreate", |entry| entry.allow_create),
         ("allowRead", |entry| entry.allow_read),
         ("allowEdit", |entry| entry.allow_edit),

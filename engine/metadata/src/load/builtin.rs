@@ -1,7 +1,7 @@
 //! The platform's own permission sets of 17.4, as its runtime stores them. Grants nothing on a stack's objects except
 //! through the `*` entries below.
 
-use crate::model::{Dialect, Expression, Location, ObjectPermission, PermissionSet, RowOperation, RowPolicy};
+use crate::model::{Dialect, Expression, Location, ObjectPermission, PLATFORM_SETS, PermissionSet, RowOperation, RowPolicy};
 use indexmap::IndexMap;
 
 const READ_ONLY: &[&str] = &[
@@ -70,7 +70,7 @@ fn set(name: &str, label: &str, objects: &Objects<'_>, system: &[&str], policies
         system_permissions: system.iter().map(|name| (*name).to_owned()).collect(),
         row_level_security: policies.iter().map(policy).collect(),
         package: None,
-        location: Location::outside("builtin"),
+        location: Location::outside(PLATFORM_SETS),
     }
 }
 
@@ -80,7 +80,7 @@ fn policy((name, object, operation, using, positions): &Policy) -> RowPolicy {
         name: (*name).to_owned(),
         object: (*object).to_owned(),
         operation: *operation,
-        using: Some(Expression { dialect: Dialect::Cel, source, location: Location::outside("builtin") }),
+        using: Some(Expression { dialect: Dialect::Cel, source, location: Location::outside(PLATFORM_SETS) }),
         check: None,
         positions: positions.iter().map(|position| (*position).to_owned()).collect(),
         enabled: true,

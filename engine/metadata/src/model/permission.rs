@@ -81,6 +81,9 @@ impl RowPolicy {
     }
 }
 
+/// Where the platform's own permission sets are from.
+pub(crate) const PLATFORM_SETS: &str = "builtin";
+
 /// A permission set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionSet {
@@ -102,6 +105,12 @@ pub struct PermissionSet {
 }
 
 impl PermissionSet {
+    /// Whether it is one of the platform's own sets, which no file defines.
+    #[must_use]
+    pub fn is_of_platform(&self) -> bool {
+        self.location == Location::outside(PLATFORM_SETS)
+    }
+
     /// Rights on `object`: the explicit entry, which replaces `*`, else `*`.
     #[must_use]
     pub fn object(&self, object: &str) -> Option<&ObjectPermission> {

@@ -6,8 +6,8 @@ use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::{Facts, Protocol, Snapshot, TenancyPosture};
 use querygate_policy::filter::{RowLookup, refers_to};
 use querygate_policy::write::Change;
-use querygate_policy::{CompiledPolicy, Evaluator, ReadDecision, resolve_principal};
-use querygate_types::principal::Principal;
+use querygate_policy::{CompiledPolicy, Evaluator, PlatformRead, ReadDecision, resolve_principal};
+use querygate_types::principal::{Principal, Scope};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -117,6 +117,17 @@ impl World {
         let principal = self.principal(user, sets);
         let (policy, facts) = (&self.policy, &self.facts);
         Evaluator { policy, principal: &principal, facts, now_ms: NOW_MS }.decide_read(object)
+    }
+
+    /// What a user reads of one of ObjectStack's own objects, by a credential that is good for these objects alone, if any is named.
+    pub fn platform(&self, user: &str, sets: &[&str], object: &str, scope: Option<&str>) -> PlatformRead {
+        let principal = self.principal(user, sets);
+        let principal = match scope {
+            Some(scope) => principal.narrowed(Scope::parse([scope]).unwrap()),
+            None => principal,
+        };
+        let (policy, facts) = (&self.policy, &self.facts);
+        Evaluator { policy, principal: &principal, facts, now_ms: NOW_MS }.platform_read(object)
     }
 
     /// Ids of the visible rows, or `denied`.

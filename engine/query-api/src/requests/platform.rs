@@ -4,6 +4,7 @@ use futures::future::BoxFuture;
 use querygate_types::Result;
 use querygate_types::principal::{Principal, Scope};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A user, as the interface shows one.
@@ -25,15 +26,24 @@ pub struct Person {
     pub updated_at: Option<String>,
 }
 
-/// Records of an object that is ObjectStack's own, and of no metadata.
-#[derive(Debug, Clone, PartialEq)]
-pub enum OwnRecords {
-    /// The principal may not read the object.
+/// An object that is ObjectStack's own, and of no metadata, for a principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnObject {
+    /// The principal may not read it.
     Denied,
-    /// The gate keeps none of them.
+    /// The gate keeps no records of it.
     Unkept,
-    /// Those that the principal sees, in no order.
-    Kept(Vec<Map<String, Value>>),
+    /// [`Platform::own_records`] gives its records.
+    Kept,
+}
+
+/// Records of such an object that a principal sees, in no order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OwnRecords {
+    /// Fields that the principal sees. Records have no others.
+    pub fields: Vec<&'static str>,
+    /// Records by the names of their fields.
+    pub records: Vec<Map<String, Value>>,
 }
 
 /// A key that a program may show in place of a login.
@@ -105,9 +115,22 @@ pub trait Platform: Send + Sync {
     /// The items of a type as they are declared, for any principal: they name objects and fields, and are not to be shown as they are.
     fn declared(&self, kind: &str) -> Vec<(String, Value)>;
 
-    /// Records of one of ObjectStack's own objects; `None` of a name that is none, or that metadata describes.
-    fn own_records(&self, _principal: &Arc<Principal>, _object: &str) -> Option<OwnRecords> {
+    /// What one of ObjectStack's own objects is to the principal; `None` of a name that is none, or that metadata describes.
+    fn own_object(&self, _principal: &Arc<Principal>, _object: &str) -> Option<OwnObject> {
         None
+    }
+
+    /// Records of such an object, if it is kept and the principal may read it. `ids`: those alone.
+    ///
+    /// # Errors
+    /// What keeps them cannot be read.
+    fn own_records(
+        &self,
+        _principal: &Arc<Principal>,
+        _object: &str,
+        _ids: Option<&BTreeSet<&str>>,
+    ) -> Result<OwnRecords> {
+        Ok(OwnRecords::default())
     }
 
     /// Whether the principal may read every object that is there.

@@ -231,6 +231,16 @@ impl Session for GateSession {
         })
     }
 
+    fn record_platform_read(&self, object: &str, rows: u64) -> Result<()> {
+        let (statements, _) = parse_cutting(&format!("TABLE {object}"), || true)?;
+        let [statement] = statements.as_slice() else { return Err(Error::internal("an object's name is several")) };
+        let mut run = Run::begin(&self.runs, statement, Arc::from([object.to_owned()]), StartTime::now(), None);
+        run.note(|record| record.rows = rows);
+        let refused = run.too_many(rows);
+        run.close(refused.as_ref().map(Error::code));
+        refused.map_or(Ok(()), Err)
+    }
+
     fn run_sets<'a>(
         &'a self,
         prepared: &'a Arc<dyn Prepared>,

@@ -7,17 +7,21 @@ use crate::call::Call;
 use crate::data::read::not_found;
 use crate::refusal::Refusal;
 use crate::site::Site;
+use crate::work::Work;
 use axum::response::Response;
-use querygate_query_api::requests::platform::OwnRecords;
+use querygate_query_api::requests::platform::{OwnObject, OwnRecords};
 use querygate_query_api::requests::question::{OrderKey, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 type Record = Map<String, Value>;
 
 /// The key of each.
 const KEY: &str = "id";
+/// The only field of them that is a truth value.
+pub(super) const TRUTH: &str = "revoked";
 
 fn denied() -> Refusal {
     let message = "You do not have permission to perform this action. Contact your administrator if you need access.";
@@ -25,17 +29,17 @@ fn denied() -> Refusal {
 }
 
 impl Site {
-    /// Records of one of ObjectStack's own objects that the caller sees; `None` of another object.
+    /// Whether an object is one of ObjectStack's own, whose records the gate keeps and the caller reads.
     ///
     /// # Errors
-    /// The caller may not read it, or the gate keeps none of them.
-    pub(super) fn own_records(&self, call: &Call, object: &str) -> Result<Option<Vec<Record>>, Refusal> {
+    /// It is one that the caller may not read, or the gate keeps none of them.
+    pub(super) fn keeps_own(&self, call: &Call, object: &str) -> Result<bool, Refusal> {
         let identity = self.identify(call)?;
-        match self.platform.own_records(&identity.principal, object) {
-            None => Ok(None),
-            Some(OwnRecords::Denied) => Err(denied()),
-            Some(OwnRecords::Unkept) => Err(Refusal::not_implemented(&format!("records of '{object}'"))),
-            Some(OwnRecords::Kept(records)) => Ok(Some(records)),
+        match self.platform.own_object(&identity.principal, object) {
+            None => Ok(false),
+            Some(OwnObject::Denied) => Err(denied()),
+            Some(OwnObject::Unkept) => Err(Refusal::not_implemented(&format!("records of '{object}'"))),
+            Some(OwnObject::Kept) => Ok(true),
         }
     }
 
@@ -45,21 +49,32 @@ impl Site {
     /// It is one: the operator's files say what is in it.
     pub(super) fn refuse_own_change(&self, call: &Call, object: &str) -> Result<(), Refusal> {
         let identity = self.identify_here(call)?;
-        match self.platform.own_records(&identity.principal, object) {
+        match self.platform.own_object(&identity.principal, object) {
             None => Ok(()),
-            Some(OwnRecords::Denied) => Err(denied()),
-            Some(OwnRecords::Unkept | OwnRecords::Kept(_)) => {
+            Some(OwnObject::Denied) => Err(denied()),
+            Some(OwnObject::Unkept | OwnObject::Kept) => {
                 Err(Refusal::not_implemented(&format!("way to change records of '{object}': they are the operator's")))
             }
         }
     }
 }
 
+/// # Errors
+/// It is no field that the caller sees.
+fn check_field(found: &OwnRecords, object: &str, name: &str) -> Result<(), Refusal> {
+    if found.fields.contains(&name) {
+        return Ok(());
+    }
+    let message = format!("There is no field '{name}' on '{object}'.");
+    Err(Refusal::new(VendorCode::InvalidField, message).with("field", name))
+}
+
 /// A page of them.
 ///
 /// # Errors
 /// What is asked is more than a page by equal values.
-pub(super) fn page(records: Vec<Record>, ask: &Ask) -> Result<Response, Refusal> {
+pub(super) fn page(work: &Work, ask: &Ask, rows_max: u64) -> Result<Response, Refusal> {
+    let (found, _held) = work.own_records(&ask.question.object, None)?;
     let Question { object, fields, filter, order, limit, offset, search, having, group_by, aggregations, .. } =
         &ask.question;
     let asks_more = search.is_some() || having.is_some() || !group_by.is_empty() || !aggregations.is_empty();
@@ -67,12 +82,22 @@ pub(super) fn page(records: Vec<Record>, ask: &Ask) -> Result<Response, Refusal>
         return Err(Refusal::not_implemented(&format!("searches, groups and references of '{object}'")));
     }
     let wanted = equalities(filter.as_ref(), object)?;
+    let ordered = order.iter().map(|key| key.field.as_str());
+    let named = wanted.iter().map(|(name, _)| *name).chain(ordered).chain(fields.iter().flatten().map(String::as_str));
+    for name in named {
+        check_field(&found, object, name)?;
+    }
     let is_wanted = |record: &Record| wanted.iter().all(|(name, value)| record.get(*name) == Some(*value));
-    let mut records: Vec<Record> = records.into_iter().filter(is_wanted).collect();
+    let mut records: Vec<Record> = found.records.into_iter().filter(is_wanted).collect();
     records.sort_by(|one, other| by_keys(one, other, order));
     let total = records.len();
     let size = |number: &Option<u64>| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let (first, most) = (size(offset).unwrap_or(0), size(limit).unwrap_or(usize::MAX));
+    if most == 0 {
+        return Ok(ok(&json!({"object": object, "records": [], "total": 0, "hasMore": false})));
+    }
+    let rows = total.saturating_sub(first).min(most) as u64;
+    work.session().record_platform_read(object, rows.min(rows_max.saturating_add(1)))?;
     let shown: Vec<Value> = records
         .into_iter()
         .skip(first)
@@ -91,15 +116,14 @@ pub(super) fn page(records: Vec<Record>, ask: &Ask) -> Result<Response, Refusal>
 ///
 /// # Errors
 /// The caller sees none with this key.
-pub(super) fn one(
-    records: Vec<Record>,
-    object: &str,
-    id: &str,
-    fields: Option<&[String]>,
-) -> Result<Response, Refusal> {
-    let found = records.into_iter().find(|record| record.get(KEY).and_then(Value::as_str) == Some(id));
-    let record = part(found.ok_or_else(|| not_found(object, id))?, fields);
-    Ok(ok(&json!({"object": object, "id": id, "record": record})))
+pub(super) fn one(work: &Work, object: &str, id: &str, fields: Option<&[String]>) -> Result<Response, Refusal> {
+    let (found, _held) = work.own_records(object, Some(&BTreeSet::from([id])))?;
+    for name in fields.into_iter().flatten() {
+        check_field(&found, object, name)?;
+    }
+    work.session().record_platform_read(object, found.records.len() as u64)?;
+    let record = found.records.into_iter().next().ok_or_else(|| not_found(object, id))?;
+    Ok(ok(&json!({"object": object, "id": id, "record": part(record, fields)})))
 }
 
 /// A record's fields by their names.

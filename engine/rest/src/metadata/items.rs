@@ -7,7 +7,7 @@ use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
 use axum::extract::State;
 use axum::response::Response;
-use querygate_query_api::requests::platform::OwnRecords;
+use querygate_query_api::requests::platform::OwnObject;
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl Site {
 
     fn item(&self, principal: &Arc<Principal>, kind: &str, name: &str) -> Result<(&'static str, Value), Refusal> {
         let found = self.kind(kind).and_then(|kind| Some((kind, self.platform.item(principal, kind, name)?)));
-        found.ok_or_else(|| match self.platform.own_records(principal, name) {
-            Some(OwnRecords::Kept(_) | OwnRecords::Unkept) if self.kind(kind) == Some("object") => {
+        found.ok_or_else(|| match self.platform.own_object(principal, name) {
+            Some(OwnObject::Kept | OwnObject::Unkept) if self.kind(kind) == Some("object") => {
                 Refusal::not_implemented("descriptions of ObjectStack's own objects")
             }
             Some(_) | None => Refusal::new(Code::ResourceNotFound, format!("Metadata item {kind}/{name} not found")),

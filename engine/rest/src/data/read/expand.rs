@@ -8,6 +8,7 @@ use crate::values::Printer;
 use crate::work::{Held, Work};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use querygate_query_api::requests::platform::OwnRecords;
 use querygate_query_api::requests::question::{ObjectDescription, Question};
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode};
@@ -206,10 +207,14 @@ fn own_related(
     kept: &mut Held,
 ) -> Result<Related, Refusal> {
     let mut found = Related::new();
-    let records = work.own_records(target).filter(|_| expand.filter.is_none());
-    for record in records.into_iter().flatten() {
-        let id = record.get("id").and_then(Value::as_str).filter(|id| ids.iter().any(|wanted| wanted == id));
-        let Some(id) = id.map(str::to_owned) else { continue };
+    if expand.filter.is_some() || !work.keeps_own(target) {
+        return Ok(found);
+    }
+    let wanted: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let (OwnRecords { records, .. }, _held) = work.own_records(target, Some(&wanted))?;
+    work.session().record_platform_read(target, records.len() as u64)?;
+    for record in records {
+        let Some(id) = record.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
         let record = Value::Object(own::part(record, expand.fields.as_deref())).to_string();
         kept.grow(id.len() + record.len() + ENTRY_BYTES)?;
         found.insert(id, record);

@@ -27,10 +27,12 @@ const GATHERED_BYTES: usize = 8 << 20;
 
 pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
-        if let Some(records) = site.own_records(&call, &object)? {
-            return own::page(records, &of_parameters(&object, &call.parameters()?, &|_| false)?);
-        }
+        let is_own = site.keeps_own(&call, &object)?;
         let work = site.work(&call).await?;
+        if is_own {
+            let is_truth = |name: &str| name == own::TRUTH;
+            return own::page(&work, &of_parameters(&object, &call.parameters()?, &is_truth)?, site.rows_max());
+        }
         let described = described(&work, &object, "list").await?;
         let is_truth = |name: &str| described.field(name).is_some_and(|field| field.form == JsonForm::Boolean);
         let ask = of_parameters(&object, &call.parameters()?, &is_truth)?;
@@ -41,11 +43,11 @@ pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call
 
 pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
-        let own = site.own_records(&call, &object)?;
+        let is_own = site.keeps_own(&call, &object)?;
         let work = site.work(&call).await?;
-        if let Some(records) = own {
+        if is_own {
             let (body, _held) = call.charged_json(&work, site.body_max()).await?;
-            return own::page(records, &of_body(&object, body.unwrap_or_default())?);
+            return own::page(&work, &of_body(&object, body.unwrap_or_default())?, site.rows_max());
         }
         let described = described(&work, &object, "list").await?;
         let (body, _held) = call.charged_json(&work, site.body_max()).await?;

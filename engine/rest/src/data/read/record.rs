@@ -23,12 +23,12 @@ pub(crate) async fn get_record(
     call: Call,
 ) -> Response {
     let answer = async {
-        let own = site.own_records(&call, &object)?;
+        let is_own = site.keeps_own(&call, &object)?;
         let work = site.work(&call).await?;
         let parameters = call.parameters()?;
-        if let Some(records) = own {
+        if is_own {
             refuse_unknown(&parameters, &["select"])?;
-            return own::one(records, &object, &id, ByKey::of(&parameters).fields.as_deref());
+            return own::one(&work, &object, &id, ByKey::of(&parameters).fields.as_deref());
         }
         let described = described(&work, &object, "get").await?;
         refuse_unknown(&parameters, &["expand", "select"])?;

@@ -27,6 +27,8 @@ const TITLES: [&str; 6] = ["name", "full_name", "title", "subject", "label", "co
 const TEXTS: [&str; 8] = ["text", "email", "phone", "url", "autonumber", "textarea", "markdown", "select"];
 /// Words of a search that an excerpt is made around, and signs of it before and behind the first of them.
 const EXCERPT_WORDS: usize = 8;
+/// Characters of a text that are looked through.
+const EXCERPT_SEARCHED: usize = 64 << 10;
 const EXCERPT_BEFORE: usize = 30;
 const EXCERPT_BEHIND: usize = 90;
 const PARAMETERS: [&str; 5] = ["limit", "objects", "perObject", "q", "query"];
@@ -165,16 +167,20 @@ fn texts(object: &ObjectDescription) -> impl Iterator<Item = &str> {
 
 /// The text around the first word that is in it, whatever the case; `None`: none is.
 fn excerpt(text: &str, words: &str) -> Option<String> {
-    let signs: Vec<char> = text.chars().collect();
+    let is_whole = text.chars().nth(EXCERPT_SEARCHED).is_none();
+    let signs: Vec<char> = text.chars().take(EXCERPT_SEARCHED).collect();
     let lower = |sign: char| sign.to_lowercase().next().unwrap_or(sign);
+    let folded: String = signs.iter().copied().map(lower).collect();
+    // Each sign of the folded text is one of the text.
     let place = |word: &str| {
-        let word: Vec<char> = word.chars().map(lower).collect();
-        signs.windows(word.len().max(1)).position(|part| part.iter().copied().map(lower).eq(word.iter().copied()))
+        let word: String = word.chars().map(lower).collect();
+        let at = folded.find(&word)?;
+        Some(folded.get(..at)?.chars().count())
     };
     let at = words.split_whitespace().take(EXCERPT_WORDS).find_map(place)?;
     let (from, to) = (at.saturating_sub(EXCERPT_BEFORE), (at + EXCERPT_BEHIND).min(signs.len()));
     let part: String = signs.get(from..to)?.iter().collect();
-    let (before, behind) = (if from > 0 { "…" } else { "" }, if to < signs.len() { "…" } else { "" });
+    let (before, behind) = (if from > 0 { "…" } else { "" }, if to < signs.len() || !is_whole { "…" } else { "" });
     Some(format!("{before}{part}{behind}"))
 }
 
