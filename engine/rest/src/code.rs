@@ -14,6 +14,8 @@ pub(crate) enum Code {
     BatchNotAtomic,
     BatchUnresolvedRef,
     Canceled,
+    /// What is asked of a dataset makes no sense, although it has the form.
+    DatasetInvalid,
     EndpointNotFound,
     ExportNotPermitted,
     FormNotFound,
@@ -49,6 +51,7 @@ impl Code {
             Self::BatchNotAtomic => "BATCH_NOT_ATOMIC",
             Self::BatchUnresolvedRef => "BATCH_UNRESOLVED_REF",
             Self::Canceled => "CANCELED",
+            Self::DatasetInvalid => "DATASET_INVALID",
             Self::EndpointNotFound => "ENDPOINT_NOT_FOUND",
             Self::ExportNotPermitted => "EXPORT_NOT_PERMITTED",
             Self::FormNotFound => "FORM_NOT_FOUND",
@@ -78,6 +81,7 @@ impl Code {
             Self::BadRequest
             | Self::BatchNotAtomic
             | Self::BatchUnresolvedRef
+            | Self::DatasetInvalid
             | Self::InvalidEmail
             | Self::InvalidRequest
             | Self::QueryObjectMismatch
@@ -126,11 +130,12 @@ impl Code {
 }
 
 /// The door's own, for descriptions.
-const OWN: [Code; 23] = [
+const OWN: [Code; 24] = [
     Code::BadRequest,
     Code::BatchNotAtomic,
     Code::BatchUnresolvedRef,
     Code::Canceled,
+    Code::DatasetInvalid,
     Code::EndpointNotFound,
     Code::ExportNotPermitted,
     Code::FormNotFound,

@@ -30,9 +30,9 @@ fn measures_are_computed_by_dimensions() {
     let answer = GATE.ask("nora", "POST", "/analytics/dataset/query", Some(&dataset)).json();
     assert_eq!(
         answer["rows"],
-        json!([{"region": "Europe", "order_count": 2}, {"region": "America", "order_count": 1}])
+        json!([{"region": "America", "order_count": 1}, {"region": "Europe", "order_count": 2}])
     );
-    assert_eq!(answer["drillRawRows"], json!([{"region": "eu"}, {"region": "us"}]), "{answer}");
+    assert_eq!(answer["drillRawRows"], json!([{"region": "us"}, {"region": "eu"}]), "{answer}");
 }
 
 #[test]

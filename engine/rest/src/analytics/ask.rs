@@ -1,16 +1,23 @@
 //! What a body of `/analytics` asks: names of measures and dimensions, conditions, order, page. Knows no object.
 
 use super::ROWS_MAX;
+use super::spans::ComparisonKind;
+use crate::code::Code;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::Bucket;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 
-/// Keys of a query.
-const KEYS: [&str; 9] =
-    ["cube", "measures", "dimensions", "timeDimensions", "where", "order", "limit", "offset", "timezone"];
+/// Keys of a query, beside those of every selection.
+const QUERY_KEYS: [&str; 2] = ["cube", "where"];
+/// Keys of what is asked of a dataset, beside those of every selection.
+const DATASET_KEYS: [&str; 4] = ["runtimeFilter", "compareTo", "dateGranularity", "totals"];
+/// Keys of every selection.
+const KEYS: [&str; 7] = ["measures", "dimensions", "timeDimensions", "order", "limit", "offset", "timezone"];
 /// Names in one list.
 const NAMES_MAX: usize = 64;
+/// Further answers of one selection.
+const TOTALS_MAX: usize = 16;
 
 /// A dimension whose values are spans of time.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +26,46 @@ pub(super) struct TimeDimension {
     pub(super) bucket: Option<Bucket>,
     /// First and last value.
     pub(super) range: Option<(Value, Value)>,
+}
+
+/// What a window of a dimension is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Comparison {
+    pub(super) kind: ComparisonKind,
+    /// `None`: the one dimension of time that has a range.
+    pub(super) dimension: Option<String>,
+}
+
+/// What a measure is computed of others by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ComputedOperator {
+    Ratio,
+    Sum,
+    Difference,
+    Product,
+}
+
+impl ComputedOperator {
+    pub(super) fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "ratio" => Self::Ratio,
+            "sum" => Self::Sum,
+            "difference" => Self::Difference,
+            "product" => Self::Product,
+            _ => return None,
+        })
+    }
+
+    /// `None`: it has no value, as a ratio to nothing.
+    pub(super) fn of(self, numbers: &[f64]) -> Option<f64> {
+        let (first, rest) = numbers.split_first()?;
+        match self {
+            Self::Ratio => rest.first().filter(|divisor| **divisor != 0.0).map(|divisor| first / divisor),
+            Self::Sum => Some(rest.iter().fold(*first, |sum, number| sum + number)),
+            Self::Difference => Some(rest.iter().fold(*first, |rest, number| rest - number)),
+            Self::Product => Some(rest.iter().fold(*first, |product, number| product * number)),
+        }
+    }
 }
 
 /// What is asked of a model.
@@ -33,6 +80,11 @@ pub(super) struct Selection {
     pub(super) limit: u64,
     pub(super) given_limit: Option<u64>,
     pub(super) offset: Option<u64>,
+    /// Spans of dimensions of time that say none themselves.
+    pub(super) granularity: Option<Bucket>,
+    pub(super) comparison: Option<Comparison>,
+    /// Dimensions of further answers, each a part of the selection's.
+    pub(super) totals: Vec<Vec<String>>,
 }
 
 /// Faults that one answer tells.
@@ -84,6 +136,18 @@ impl Faults {
         names
     }
 
+    /// Tells keys that are neither of every selection nor among `own`. `told`: what it is, a key that is often meant, and the right one.
+    fn refuse_others(&mut self, body: &Map<String, Value>, own: &[&str], told: (&str, &str, &str)) {
+        let unknown = body.keys().map(String::as_str).filter(|key| !KEYS.contains(key) && !own.contains(key));
+        let unknown: Vec<&str> = unknown.collect();
+        let (what, meant, right) = told;
+        if !unknown.is_empty() {
+            let hint = if unknown.contains(&meant) { format!(" Use `{right}`.") } else { String::new() };
+            let message = format!("Unrecognized key(s) on {what}: `{}`.{hint}", unknown.join("`, `"));
+            self.add_as("(body)", "unknown_field", message);
+        }
+    }
+
     fn rows(&mut self, body: &Map<String, Value>, key: &str) -> Option<u64> {
         let given = body.get(key)?;
         let number = given.as_u64();
@@ -111,13 +175,8 @@ impl Selection {
         if cube.is_empty() {
             faults.add("cube", "Invalid input: expected string, received undefined");
         }
-        let unknown: Vec<&str> = body.keys().map(String::as_str).filter(|key| !KEYS.contains(key)).collect();
-        let selection = Self::of(body, &mut faults);
-        if !unknown.is_empty() {
-            let hint = if unknown.contains(&"filters") { " Use `where`." } else { "" };
-            let message = format!("Unrecognized key(s) on this analytics query: `{}`.{hint}", unknown.join("`, `"));
-            faults.add_as("(body)", "unknown_field", message);
-        }
+        let selection = Self::of(body, "where", &mut faults);
+        faults.refuse_others(body, &QUERY_KEYS, ("this analytics query", "filters", "where"));
         faults.end()?;
         Ok((cube, selection))
     }
@@ -134,19 +193,31 @@ impl Selection {
             return Err(Refusal::new(VendorCode::ValidationFailed, message));
         };
         let mut faults = Faults::default();
-        let selection = Self::of(selection, &mut faults);
+        faults.refuse_others(selection, &DATASET_KEYS, ("this dataset selection", "where", "runtimeFilter"));
+        let asked = Self {
+            granularity: granularity(selection, "dateGranularity", "dateGranularity", &mut faults),
+            comparison: comparison(selection)?,
+            totals: totals(selection, &mut faults),
+            ..Self::of(selection, "runtimeFilter", &mut faults)
+        };
         faults.end()?;
-        Ok(selection)
+        Ok(asked)
     }
 
-    fn of(body: &Map<String, Value>, faults: &mut Faults) -> Self {
+    /// `filter`: the key of its condition.
+    fn of(body: &Map<String, Value>, filter: &str, faults: &mut Faults) -> Self {
+        let filter_key = filter;
         let measures = faults.names(body, "measures", true);
         if measures.is_empty() && body.get("measures").is_some_and(Value::is_array) {
             faults.add("measures", "Too small: expected at least 1 item");
         }
-        let filter = body.get("where").filter(|given| !given.is_null()).cloned();
+        let filter = body.get(filter_key).filter(|given| !given.is_null()).cloned();
         if filter.as_ref().is_some_and(|filter| !filter.is_object()) {
-            faults.add("where", "Invalid input: expected object");
+            faults.add(filter_key, "Invalid input: expected object");
+        }
+        // Spans are of days in UTC.
+        if body.get("timezone").is_some_and(|zone| !zone.is_null() && zone != "UTC") {
+            faults.add("timezone", "Not supported: spans of time are those of UTC");
         }
         let given_limit = faults.rows(body, "limit");
         Self {
@@ -158,8 +229,56 @@ impl Selection {
             limit: given_limit.unwrap_or(ROWS_MAX).min(ROWS_MAX),
             given_limit,
             offset: faults.rows(body, "offset"),
+            ..Self::default()
         }
     }
+}
+
+/// # Errors
+/// It is no way to compare.
+fn comparison(body: &Map<String, Value>) -> Result<Option<Comparison>, Refusal> {
+    let Some(given) = body.get("compareTo").filter(|given| !given.is_null()) else { return Ok(None) };
+    let kind = match given.get("kind").and_then(Value::as_str) {
+        Some("previousPeriod") => ComparisonKind::PreviousPeriod,
+        Some("previousYear") => ComparisonKind::PreviousYear,
+        Some(_) | None => {
+            let given = given.get("kind").unwrap_or(&Value::Null);
+            let message = format!(
+                "compareTo.kind is {given}: it is 'previousPeriod' or 'previousYear'. Say one of them, or drop compareTo."
+            );
+            return Err(Refusal::new(Code::DatasetInvalid, message));
+        }
+    };
+    Ok(Some(Comparison { kind, dimension: given.get("dimension").and_then(Value::as_str).map(str::to_owned) }))
+}
+
+/// `{groupings: [[dimension, …], …]}`.
+fn totals(body: &Map<String, Value>, faults: &mut Faults) -> Vec<Vec<String>> {
+    let Some(given) = body.get("totals").filter(|given| !given.is_null()) else { return Vec::new() };
+    let groupings = given.get("groupings").and_then(Value::as_array);
+    let Some(groupings) = groupings.filter(|groupings| groupings.len() <= TOTALS_MAX) else {
+        faults.add("totals.groupings", format!("Invalid input: expected array of at most {TOTALS_MAX} items"));
+        return Vec::new();
+    };
+    let names = |grouping: &Value| {
+        let names = grouping.as_array()?.iter().map(|name| name.as_str().map(str::to_owned));
+        names.collect::<Option<Vec<String>>>()
+    };
+    let read: Option<Vec<Vec<String>>> = groupings.iter().map(names).collect();
+    read.unwrap_or_else(|| {
+        faults.add("totals.groupings", "Invalid input: expected arrays of strings");
+        Vec::new()
+    })
+}
+
+/// The span that a key names; `place`: what a fault is about.
+fn granularity(given: &Map<String, Value>, key: &str, place: &str, faults: &mut Faults) -> Option<Bucket> {
+    let given = given.get(key)?;
+    let bucket = given.as_str().and_then(bucket_of);
+    if bucket.is_none() {
+        faults.add(place, "Invalid option: expected one of day, week, month, quarter, year");
+    }
+    bucket
 }
 
 fn times(body: &Map<String, Value>, faults: &mut Faults) -> Vec<TimeDimension> {
@@ -178,19 +297,8 @@ fn times(body: &Map<String, Value>, faults: &mut Faults) -> Vec<TimeDimension> {
         if name.is_empty() {
             faults.add(&format!("{place}.dimension"), "Invalid input: expected string");
         }
-        let bucket = match item.get("granularity").map(Value::as_str) {
-            None => None,
-            Some(word) => {
-                let bucket = word.and_then(bucket_of);
-                if bucket.is_none() {
-                    faults.add(
-                        &format!("{place}.granularity"),
-                        "Invalid option: expected one of day, week, month, quarter, year",
-                    );
-                }
-                bucket
-            }
-        };
+        let own = item.as_object();
+        let bucket = own.and_then(|own| granularity(own, "granularity", &format!("{place}.granularity"), faults));
         let range = match item.get("dateRange") {
             None | Some(Value::Null) => None,
             Some(Value::Array(ends)) => match ends.as_slice() {

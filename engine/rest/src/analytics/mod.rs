@@ -2,7 +2,10 @@
 //! has neither in what is listed nor in what is computed.
 
 mod ask;
+mod dataset;
+mod grid;
 mod model;
+mod spans;
 mod sql;
 
 use crate::answer::{JSON, text, wrapped};
@@ -18,8 +21,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use model::{Asked, Model};
-use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
-use querygate_types::json::print::quoted;
+use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -58,7 +60,7 @@ pub(crate) async fn query(State(site): Shared, call: Call) -> Response {
         let work = site.open(&identity.principal, &call).await?;
         let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
         let model = site.cube(&work, &cube).await?;
-        let (rows, mut fields, _) = run(&work, &model, &selection, false).await?;
+        let (rows, mut fields) = run(&work, &model, &selection).await?;
         // What a column is called is said of datasets only.
         fields.iter_mut().filter_map(Value::as_object_mut).for_each(|field| drop(field.shift_remove("label")));
         let (fields, sql) = (Value::Array(fields), sql_member(&model, &selection));
@@ -100,32 +102,8 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
         let body = call.object(BODY_BYTES_MAX).await?;
         let selection = Selection::of_dataset(&body)?;
         let model = site.dataset(&work, &body).await?;
-        let (rows, fields, raw) = run(&work, &model, &selection, true).await?;
-        let (rows, raw) = sql::nulls_last(&model, &selection, (rows, raw))?;
-        let (object, fields) = (Value::from(model.object.name.as_str()), Value::Array(fields));
-        let of_dimensions: Map<String, Value> = selection
-            .dimensions
-            .iter()
-            .filter_map(|name| {
-                let dimension = model.dimension(name).ok().filter(|dimension| dimension.bucket.is_none())?;
-                Some((name.clone(), dimension.field.into()))
-            })
-            .collect();
-        let mut body = format!("{{\"rows\":[{rows}],\"fields\":{fields}{}", sql_member(&model, &selection));
-        let ranges = sql::ranges(&model, &selection, &rows)?;
-        if !ranges.is_empty() {
-            body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));
-        }
-        if !selection.dimensions.is_empty() {
-            body.push_str(&format!(",\"object\":{object}"));
-        }
-        // What a row stands for can be asked for by the values of its dimensions.
-        if !of_dimensions.is_empty() {
-            let of_dimensions = Value::Object(of_dimensions);
-            body.push_str(&format!(",\"dimensionFields\":{of_dimensions},\"drillRawRows\":[{raw}]"));
-        }
-        body.push('}');
-        Ok(text(StatusCode::OK, JSON, body))
+        let answer = dataset::answer(&work, &model, &selection).await?;
+        Ok(text(StatusCode::OK, JSON, answer.printed(&model, &selection)?))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Message))
 }
@@ -180,39 +158,19 @@ impl Site {
     }
 }
 
-/// Rows as JSON, what their columns are, and the rows with values in place of labels.
-async fn run(
-    work: &Work,
-    model: &Model,
-    selection: &Selection,
-    labels: bool,
-) -> Result<(String, Vec<Value>, String), Refusal> {
+/// Rows as JSON, and what their columns are.
+async fn run(work: &Work, model: &Model, selection: &Selection) -> Result<(String, Vec<Value>), Refusal> {
     let Asked { question, fields } = model.asked(selection)?;
     let mut found = work.find(&question).await?;
-    let dimensions = question.group_by.len();
-    let (mut rows, mut raw) = (String::new(), String::new());
+    let (mut rows, mut held) = (String::new(), work.held());
     while let Some(printer) = found.next().await? {
+        held.grow(printer.bytes)?;
         for row in 0..printer.rows {
             if !rows.is_empty() {
                 rows.push(',');
-                raw.push(',');
             }
-            let label = |column: usize, row: usize, out: &mut String| {
-                let Some(field) =
-                    model.group_field(&question, column).filter(|field| labels && field.form == JsonForm::Text)
-                else {
-                    return Ok(false);
-                };
-                let value = printer.cells(column).and_then(|cells| cells.texts(row).pop());
-                let label = value.and_then(|value| field.options.iter().find(|(option, _)| *option == value));
-                Ok(label.is_some_and(|(_, label)| {
-                    quoted(label, out);
-                    true
-                }))
-            };
-            printer.print(row, &mut rows, label, |_| false)?;
-            printer.print(row, &mut raw, |_, _, _| Ok(false), |column| column >= dimensions)?;
+            printer.print(row, &mut rows, |_, _, _| Ok(false), |_| false)?;
         }
     }
-    Ok((rows, fields, raw))
+    Ok((rows, fields))
 }

@@ -1,7 +1,7 @@
 //! Measures and dimensions of an object, by their names: those whose fields the principal may compare, group and compute with. Others
 //! are as if they were not declared.
 
-use super::ask::{Selection, bucket_of};
+use super::ask::{ComputedOperator, Selection, bucket_of};
 use super::sql::computed;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::{
@@ -9,6 +9,7 @@ use querygate_query_api::requests::question::{
 };
 use querygate_types::vendor::VendorCode;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Measures that every object has of each field: what the name ends with.
@@ -29,10 +30,29 @@ pub(super) struct Measure {
     pub(super) filter: Option<Value>,
 }
 
+impl Measure {
+    /// What it is of a group without records, as JSON.
+    pub(super) fn of_none(&self) -> &'static str {
+        match self.function {
+            AggregateFunction::Count | AggregateFunction::CountDistinct | AggregateFunction::Sum => "0",
+            AggregateFunction::Avg | AggregateFunction::Min | AggregateFunction::Max => "null",
+        }
+    }
+}
+
+/// A measure that is computed of others.
+#[derive(Debug, Clone)]
+pub(super) struct ComputedMeasure {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) operator: ComputedOperator,
+    pub(super) of: Vec<String>,
+}
+
 /// A field by which measures are computed.
 #[derive(Debug, Clone)]
 pub(super) struct Dimension {
-    name: String,
+    pub(super) name: String,
     label: String,
     kind: &'static str,
     pub(super) field: String,
@@ -51,6 +71,18 @@ pub(super) struct Model {
     computed: Vec<Value>,
     measures: Vec<Measure>,
     dimensions: Vec<Dimension>,
+    /// Measures of a dataset that are computed of others of it.
+    pub(super) combined: Vec<ComputedMeasure>,
+    /// Names that are declared for what is not served, or not for the principal. They are no names of the object's fields.
+    unserved: Unserved,
+    /// Records that there are at all.
+    pub(super) filter: Option<Value>,
+}
+
+#[derive(Default)]
+struct Unserved {
+    measures: BTreeSet<String>,
+    dimensions: BTreeSet<String>,
 }
 
 /// A question, and what its answer's columns are.
@@ -143,17 +175,33 @@ impl Model {
         let title = text(cube, "title").unwrap_or(name).to_owned();
         let joins = cube.get("joins").and_then(Value::as_object).is_some_and(|joins| !joins.is_empty());
         let computed = entries("measures").iter().filter_map(|(own, entry)| computed(name, own, entry)).collect();
-        Self { name: name.to_owned(), title, object, joins, is_dataset: false, computed, measures, dimensions }.seen()
+        let unserved = Unserved {
+            measures: entries("measures").into_iter().map(|(name, _)| name).collect(),
+            dimensions: entries("dimensions").into_iter().map(|(name, _)| name).collect(),
+        };
+        let name = name.to_owned();
+        Self { title, joins, computed, measures, dimensions, unserved, ..Self::of_object(&name, object) }.seen()
     }
 
     /// An object, of which only inferred measures can be asked.
     pub(super) fn of_object(name: &str, object: Arc<ObjectDescription>) -> Self {
         let title = object.label.clone();
-        let (computed, measures, dimensions) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.to_owned(), title, object, joins: false, is_dataset: false, computed, measures, dimensions }
+        Self {
+            name: name.to_owned(),
+            title,
+            object,
+            joins: false,
+            is_dataset: false,
+            computed: Vec::new(),
+            measures: Vec::new(),
+            dimensions: Vec::new(),
+            combined: Vec::new(),
+            unserved: Unserved::default(),
+            filter: None,
+        }
     }
 
-    /// A dataset. Measures that are computed of others are not served.
+    /// A dataset. Measures and dimensions of related records are not served.
     pub(super) fn of_dataset(name: &str, dataset: &Value, object: Arc<ObjectDescription>) -> Self {
         let entries = |key: &str| dataset.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
         let measure = |entry: Value| {
@@ -175,15 +223,34 @@ impl Model {
         };
         let measures = entries("measures").into_iter().filter_map(measure).collect();
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
+        let combined = |entry: Value| {
+            let (name, derived) = (text(&entry, "name")?.to_owned(), entry.get("derived")?);
+            let of = derived.get("of")?.as_array()?.iter().map(|name| name.as_str().map(str::to_owned));
+            Some(ComputedMeasure {
+                label: text(&entry, "label").unwrap_or(&name).to_owned(),
+                operator: ComputedOperator::named(text(derived, "op")?)?,
+                of: of.collect::<Option<_>>()?,
+                name,
+            })
+        };
+        let combined = entries("measures").into_iter().filter_map(combined).collect();
+        let names = |key: &str| {
+            entries(key).iter().filter_map(|entry| text(entry, "name").map(str::to_owned)).collect::<BTreeSet<_>>()
+        };
+        let unserved = Unserved { measures: names("measures"), dimensions: names("dimensions") };
         let title = text(dataset, "label").unwrap_or(name).to_owned();
-        let (name, computed) = (name.to_owned(), Vec::new());
-        Self { name, title, object, joins: false, is_dataset: true, computed, measures, dimensions }.seen()
+        let filter = dataset.get("filter").filter(|filter| !filter.is_null()).cloned();
+        let base = Self::of_object(name, object);
+        Self { title, is_dataset: true, measures, dimensions, combined, unserved, filter, ..base }.seen()
     }
 
     /// Without measures of fields that the principal may not compute with.
     fn seen(mut self) -> Self {
         let object = Arc::clone(&self.object);
         self.measures.retain(|measure| measure.field.as_deref().is_none_or(|field| open(&object, field).is_some()));
+        let Unserved { measures, dimensions } = &mut self.unserved;
+        measures.retain(|name| !self.measures.iter().any(|measure| measure.name == *name));
+        dimensions.retain(|name| !self.dimensions.iter().any(|dimension| dimension.name == *name));
         self
     }
 
@@ -205,7 +272,7 @@ impl Model {
     }
 
     /// A name without the model's own before it.
-    fn own<'a>(&self, name: &'a str) -> &'a str {
+    pub(super) fn own<'a>(&self, name: &'a str) -> &'a str {
         name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
     }
 
@@ -215,6 +282,9 @@ impl Model {
         let name = self.own(name);
         if let Some(measure) = self.measures.iter().find(|measure| measure.name == name) {
             return Ok(measure.clone());
+        }
+        if self.unserved.measures.contains(name) {
+            return Err(unknown("measure", name));
         }
         let inferred = |(end, function): (&str, AggregateFunction)| {
             let field = open(&self.object, name.strip_suffix(end)?)?;
@@ -233,6 +303,9 @@ impl Model {
         if let Some(dimension) = self.dimensions.iter().find(|dimension| dimension.name == name) {
             return Ok(dimension.clone());
         }
+        if self.unserved.dimensions.contains(name) {
+            return Err(unknown("dimension", name));
+        }
         let field = open(&self.object, name).ok_or_else(|| unknown("dimension", name))?;
         let (kind, field, label) = (kind_of(field), field.name.clone(), field.label.clone());
         Ok(Dimension { name: name.to_owned(), label, kind, field, bucket: None })
@@ -244,27 +317,82 @@ impl Model {
         self.object.field(&key.field).map(AsRef::as_ref)
     }
 
+    /// A condition with fields in place of the names of dimensions.
+    ///
+    /// # Errors
+    /// It names a dimension that is not served.
+    pub(super) fn condition(&self, given: &Value) -> Result<Value, Refusal> {
+        let Value::Object(entries) = given else { return Ok(given.clone()) };
+        let translated = entries.iter().map(|(key, value)| match (key.as_str(), value) {
+            ("$and" | "$or", Value::Array(parts)) => {
+                let parts = parts.iter().map(|part| self.condition(part)).collect::<Result<_, _>>()?;
+                Ok((key.clone(), Value::Array(parts)))
+            }
+            ("$not", part) => Ok((key.clone(), self.condition(part)?)),
+            (name, value) => {
+                let own = self.own(name);
+                let declared = self.dimensions.iter().find(|dimension| dimension.name == own);
+                if declared.is_none() && self.unserved.dimensions.contains(own) {
+                    return Err(unknown("dimension", own));
+                }
+                Ok((declared.map_or_else(|| own.to_owned(), |dimension| dimension.field.clone()), value.clone()))
+            }
+        });
+        let mut condition: Vec<Value> = Vec::new();
+        let mut object = serde_json::Map::new();
+        for entry in translated {
+            let (key, value) = entry?;
+            match object.contains_key(&key) {
+                // Two names of one field.
+                true => condition.push(json!({key: value})),
+                false => drop(object.insert(key, value)),
+            }
+        }
+        if condition.is_empty() {
+            return Ok(Value::Object(object));
+        }
+        condition.push(Value::Object(object));
+        Ok(json!({"$and": condition}))
+    }
+
+    /// What a selection groups by: its dimensions, and those of time for which it names a span. Each has the span that holds for it: its own
+    /// in the selection, the selection's, the declared one.
+    ///
+    /// # Errors
+    /// As of [`Self::dimension`].
+    pub(super) fn keys(&self, selection: &Selection) -> Result<Vec<Dimension>, Refusal> {
+        let spanned = |name: &str| selection.times.iter().find(|time| self.own(&time.name) == self.own(name));
+        let of_dimension = |name: &String| {
+            let mut dimension = self.dimension(name)?;
+            let own = spanned(name).and_then(|time| time.bucket);
+            let all = selection.granularity.filter(|_| dimension.kind == "time");
+            dimension.bucket = own.or(all).or(dimension.bucket);
+            Ok(dimension)
+        };
+        let mut keys = selection.dimensions.iter().map(of_dimension).collect::<Result<Vec<_>, Refusal>>()?;
+        for time in selection.times.iter().filter(|time| time.bucket.is_some()) {
+            let stands = selection.dimensions.iter().any(|name| self.own(name) == self.own(&time.name));
+            if !stands {
+                keys.push(Dimension { bucket: time.bucket, ..self.dimension(&time.name)? });
+            }
+        }
+        Ok(keys)
+    }
+
     /// The question that a selection is.
     ///
     /// # Errors
     /// `INVALID_FIELD` of names that are none, or are not for the principal.
     pub(super) fn asked(&self, selection: &Selection) -> Result<Asked, Refusal> {
         let (mut group_by, mut fields, mut filters) = (Vec::new(), Vec::new(), Vec::new());
-        let mut add = |dimension: Dimension, bucket: Option<Bucket>| {
-            let Dimension { name, label, kind, field, bucket: own } = dimension;
+        for Dimension { name, label, kind, field, bucket } in self.keys(selection)? {
             fields.push(json!({"name": name, "type": kind, "label": label}));
-            group_by.push(GroupKey { field, bucket: bucket.or(own), alias: Some(name) });
-        };
-        for name in &selection.dimensions {
-            add(self.dimension(name)?, None);
+            group_by.push(GroupKey { field, bucket, alias: Some(name) });
         }
         for time in &selection.times {
             let dimension = self.dimension(&time.name)?;
             if let Some((first, last)) = &time.range {
                 filters.push(json!({dimension.field.as_str(): {"$between": [first, last]}}));
-            }
-            if time.bucket.is_some() {
-                add(dimension, time.bucket);
             }
         }
         let mut aggregations = Vec::new();
@@ -273,7 +401,13 @@ impl Model {
             fields.push(json!({"name": name, "type": "number", "label": label}));
             aggregations.push(Aggregation { function, field, alias: name, filter });
         }
-        filters.extend(selection.filter.clone());
+        filters.extend(self.filter.clone());
+        filters.extend(selection.filter.as_ref().map(|filter| self.condition(filter)).transpose()?);
+        // A group of which no measure counts a record is none.
+        let own: Option<Vec<&Value>> = aggregations.iter().map(|aggregation| aggregation.filter.as_ref()).collect();
+        if let Some(own) = own.filter(|own| self.is_dataset && !own.is_empty() && !group_by.is_empty()) {
+            filters.push(json!({"$or": own}));
+        }
         let order = selection.order.iter();
         let order: Vec<OrderKey> = order
             .map(|(name, descending)| OrderKey { field: self.own(name).to_owned(), descending: *descending })
@@ -296,6 +430,6 @@ impl Model {
     }
 }
 
-fn unknown(what: &str, name: &str) -> Refusal {
+pub(super) fn unknown(what: &str, name: &str) -> Refusal {
     Refusal::new(VendorCode::InvalidField, format!("There is no {what} '{name}'.")).with("field", name)
 }

@@ -2,12 +2,10 @@
 //! not in it. Values of conditions are `$1`, `$2`, ….
 
 use super::ask::{Selection, TimeDimension};
-use super::model::{Measure, Model, function_of};
+use super::model::{Dimension, Measure, Model, function_of};
 use chrono::{Days, NaiveDate};
 use querygate_query_api::requests::question::{AggregateFunction, Bucket};
-use querygate_types::Error;
-use querygate_types::json::value::value;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A text, and the values of its conditions.
 pub(super) struct Printed {
@@ -32,7 +30,7 @@ struct Columns<'m> {
 
 impl Columns<'_> {
     fn named(&self, field: &str) -> String {
-        if self.is_qualified { format!("\"{}\".\"{field}\"", self.table) } else { field.to_owned() }
+        if self.is_qualified { format!("{}.{}", named(self.table), named(field)) } else { field.to_owned() }
     }
 }
 
@@ -48,36 +46,35 @@ fn word_of(bucket: Bucket) -> &'static str {
 
 /// The selection as one statement; `None` of one whose conditions have no plain form.
 pub(super) fn printed(model: &Model, selection: &Selection) -> Option<Printed> {
-    let dimension = |name: &String| model.dimension(name).ok();
-    let dimensions = selection.dimensions.iter().map(|name| dimension(name).map(|own| (name, own.field, own.bucket)));
-    let times = selection.times.iter().filter(|time| time.bucket.is_some());
-    let times = times.map(|time| dimension(&time.name).map(|own| (&time.name, own.field, time.bucket)));
-    let keys: Vec<(&String, String, Option<Bucket>)> = dimensions.chain(times).collect::<Option<_>>()?;
-    let is_plain = keys.iter().all(|(_, _, bucket)| bucket.is_none());
+    let keys = model.keys(selection).ok()?;
+    let is_plain = keys.iter().all(|key| key.bucket.is_none());
     let table = model.object.name.as_str();
     let columns = Columns { table, is_qualified: model.joins && is_plain };
     let (mut shown, mut groups, mut spans) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, field, bucket) in keys {
+    for Dimension { name, field, bucket, .. } in keys {
         let column = columns.named(&field);
         let key = bucket.map_or(column.clone(), |bucket| format!("date_trunc('{}', {column})", word_of(bucket)));
-        shown.push(format!("{key} AS \"{name}\""));
+        shown.push(format!("{key} AS {}", named(&name)));
         spans.extend(bucket.map(|_| name.clone()));
         groups.push(key);
     }
     for name in &selection.measures {
         let measure = model.measure(name).ok().filter(|measure| measure.filter.is_none())?;
-        shown.push(format!("{} AS \"{name}\"", aggregate(&measure, &columns)));
+        shown.push(format!("{} AS {}", aggregate(&measure, &columns), named(name)));
     }
     let (mut values, mut conditions) = (Vec::new(), Vec::new());
-    if let Some(filter) = &selection.filter {
+    let asked = selection.filter.as_ref().map(|filter| model.condition(filter)).transpose().ok()?;
+    for filter in model.filter.iter().chain(&asked) {
         for (name, wanted) in filter.as_object()? {
-            condition(&columns.named(&field_of(model, name)), wanted, &mut values, &mut conditions)?;
+            // What is no field's name has no plain form.
+            model.object.field(name)?;
+            condition(&columns.named(name), wanted, &mut values, &mut conditions)?;
         }
     }
     for time in &selection.times {
         conditions.extend(span(model, &columns, time, &mut values));
     }
-    let mut text = format!("SELECT {} FROM \"{table}\"", shown.join(", "));
+    let mut text = format!("SELECT {} FROM {}", shown.join(", "), named(table));
     if !conditions.is_empty() {
         text.push_str(&format!(" WHERE {}", conditions.join(" AND ")));
     }
@@ -91,17 +88,22 @@ pub(super) fn printed(model: &Model, selection: &Selection) -> Option<Printed> {
     if !order.is_empty() {
         text.push_str(&format!(" ORDER BY {}", order.join(", ")));
     }
-    for (word, rows) in [("LIMIT", selection.given_limit), ("OFFSET", selection.offset)] {
+    for (word, rows) in [("LIMIT", selection.given_limit.map(|_| selection.limit)), ("OFFSET", selection.offset)] {
         text.push_str(&rows.map(|rows| format!(" {word} {rows}")).unwrap_or_default());
     }
     Some(Printed { text, values })
 }
 
 fn directed(name: &str, falls: bool) -> String {
-    format!("\"{name}\" {}", if falls { "DESC" } else { "ASC" })
+    format!("{} {}", named(name), if falls { "DESC" } else { "ASC" })
 }
 
-/// The field that a condition is about.
+/// A name between quotes.
+fn named(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The field that a span is of.
 fn field_of(model: &Model, name: &str) -> String {
     model.dimension(name).map_or_else(|_| name.to_owned(), |dimension| dimension.field)
 }
@@ -171,105 +173,10 @@ fn span(model: &Model, columns: &Columns<'_>, time: &TimeDimension, values: &mut
     })
 }
 
-/// The days that a key of a group of spans stands for: from the first to the one behind the last. `None` of no such key.
-fn days_of(bucket: Bucket, key: &str) -> Option<(NaiveDate, NaiveDate)> {
-    let (year, rest) = key.split_once('-').map_or((key, ""), |(year, rest)| (year, rest));
-    let year: i32 = year.parse().ok()?;
-    let months = |first: u32, count: u32| {
-        let from = NaiveDate::from_ymd_opt(year, first, 1)?;
-        Some((from, from.checked_add_months(chrono::Months::new(count))?))
-    };
-    match bucket {
-        Bucket::Year => months(1, 12),
-        Bucket::Quarter => {
-            let quarter: u32 = rest.strip_prefix('Q')?.parse().ok().filter(|quarter| (1..=4).contains(quarter))?;
-            months(quarter * 3 - 2, 3)
-        }
-        Bucket::Month => months(rest.parse().ok()?, 1),
-        Bucket::Week => {
-            let from = NaiveDate::from_isoywd_opt(year, rest.strip_prefix('W')?.parse().ok()?, chrono::Weekday::Mon)?;
-            Some((from, from.checked_add_days(Days::new(7))?))
-        }
-        Bucket::Day => {
-            let from: NaiveDate = key.parse().ok()?;
-            Some((from, from.checked_add_days(Days::new(1))?))
-        }
-    }
-}
-
-/// Rows whose span is not known come behind the others, where no order is asked for. `rows`: as they are shown, and as they are stored.
-///
-/// # Errors
-/// They are no rows.
-pub(super) fn nulls_last(
-    model: &Model,
-    selection: &Selection,
-    rows: (String, String),
-) -> Result<(String, String), Error> {
-    let is_span = |name: &&String| model.dimension(name).is_ok_and(|dimension| dimension.bucket.is_some());
-    let Some(span) = selection.dimensions.iter().find(is_span).filter(|_| selection.order.is_empty()) else {
-        return Ok(rows);
-    };
-    let is_known = |(row, _): &(Value, Value)| row.get(span.as_str()).is_some_and(|key| !key.is_null());
-    let both = list_of(&rows.0)?.into_iter().zip(list_of(&rows.1)?);
-    let (known, unknown): (Vec<_>, Vec<_>) = both.partition(is_known);
-    let (shown, stored): (Vec<_>, Vec<_>) = known.into_iter().chain(unknown).unzip();
-    let printed = |rows: Vec<Value>| rows.iter().map(Value::to_string).collect::<Vec<_>>().join(",");
-    Ok((printed(shown), printed(stored)))
-}
-
-/// Rows that were printed one after the other.
-fn list_of(rows: &str) -> Result<Vec<Value>, Error> {
-    match value(&format!("[{rows}]")).map_err(Error::internal)? {
-        Value::Array(rows) => Ok(rows),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            Err(Error::internal("rows are no list"))
-        }
-    }
-}
-
-/// For each row, the days that its keys of spans stand for; empty where the selection has no such key.
-///
-/// # Errors
-/// They are no rows.
-pub(super) fn ranges(model: &Model, selection: &Selection, rows: &str) -> Result<Vec<Value>, Error> {
-    let spans = selection.dimensions.iter().filter_map(|name| {
-        let dimension = model.dimension(name).ok()?;
-        Some((name, dimension.field, dimension.bucket?))
-    });
-    let spans: Vec<(&String, String, Bucket)> = spans.collect();
-    if spans.is_empty() {
-        return Ok(Vec::new());
-    }
-    let of_row = |row: &Value| {
-        let known = spans.iter().filter_map(|(name, field, bucket)| {
-            let (from, to) = days_of(*bucket, row.get(name.as_str())?.as_str()?)?;
-            let span = serde_json::json!({"field": field, "gte": from.to_string(), "lt": to.to_string()});
-            Some(((*name).clone(), span))
-        });
-        Value::Object(known.collect::<Map<String, Value>>())
-    };
-    Ok(list_of(rows)?.iter().map(of_row).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn keys_of_spans_are_days() {
-        let days = |bucket, key| days_of(bucket, key).map(|(from, to)| (from.to_string(), to.to_string()));
-        let expected = |from: &str, to: &str| Some((from.to_owned(), to.to_owned()));
-        assert_eq!(days(Bucket::Year, "2026"), expected("2026-01-01", "2027-01-01"));
-        assert_eq!(days(Bucket::Quarter, "2026-Q4"), expected("2026-10-01", "2027-01-01"));
-        assert_eq!(days(Bucket::Month, "2026-02"), expected("2026-02-01", "2026-03-01"));
-        assert_eq!(days(Bucket::Week, "2026-W01"), expected("2025-12-29", "2026-01-05"));
-        assert_eq!(days(Bucket::Day, "2026-02-28"), expected("2026-02-28", "2026-03-01"));
-        for (bucket, key) in [(Bucket::Quarter, "2026-Q5"), (Bucket::Month, "2026-13"), (Bucket::Day, "x")] {
-            assert_eq!(days(bucket, key), None, "{key}");
-        }
-    }
 
     #[test]
     fn values_of_conditions_are_not_in_the_text() {
