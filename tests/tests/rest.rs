@@ -14,6 +14,8 @@ mod body_returns;
 mod bounds;
 #[path = "rest/clocks.rs"]
 mod clocks;
+#[path = "rest/datasets.rs"]
+mod datasets;
 #[path = "rest/forms.rs"]
 mod forms;
 #[path = "rest/guide.rs"]
@@ -24,6 +26,8 @@ mod imports;
 mod keys;
 #[path = "rest/openapi.rs"]
 mod openapi;
+#[path = "rest/organizations.rs"]
+mod organizations;
 #[path = "rest/own.rs"]
 mod own;
 #[path = "rest/platform_records.rs"]

@@ -4,7 +4,7 @@
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::functions::expr_fn::{contains, ends_with, starts_with, translate};
-use datafusion::functions_nested::expr_fn::array_has;
+use datafusion::functions_nested::expr_fn::{array_has, cardinality};
 use datafusion::logical_expr::expr::{InList, Like};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, lit};
 use querygate_policy::filter::{CompareOp, FilterValue, RowFilter, Test, TextKind};
@@ -142,6 +142,14 @@ impl Lowering<'_, '_> {
                 let element = (self.comparand)(ScalarValue::Utf8(Some(element.clone())))?;
                 let member = array_has(read.clone(), element);
                 Ok(if negated { Expr::Not(Box::new(member)).or(read.is_null()) } else { member })
+            }
+            Test::HasElements { column } => {
+                let read = self.column(column)?;
+                if !matches!(self.data_type(column)?, DataType::List(_)) {
+                    return Err(Error::internal("a filter looks for elements in a column that is no list"));
+                }
+                let has = cardinality(read.clone()).gt(lit(0_u64));
+                Ok(if negated { Expr::Not(Box::new(has)).or(read.is_null()) } else { has })
             }
             Test::InRelated { column, object, filter, select } => {
                 self.data_type(column)?;

@@ -1,6 +1,6 @@
 //! Packages as units: who owns what, who depends on whom, installing and taking out. Makes new snapshots, changes none.
 
-use crate::load::{LoadError, LoadOptions, extended_object, forget_digest, load_onto, seal};
+use crate::load::{LoadError, LoadOptions, extended_object, forget_digest, load_onto, resolve_picklists, seal};
 use crate::model::{Extended, Object, Package, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -119,6 +119,11 @@ impl Registry {
         snapshot.seed.retain(|seed| !owned.contains(&seed.object));
         snapshot.hooks.retain(|hook| !hook_names_only(&hook.value, &owned));
         snapshot.webhooks.retain(|_, webhook| webhook.package != package);
+        for list in snapshot.picklists.values_mut() {
+            list.parts.retain(|part| part.package != package);
+        }
+        snapshot.picklists.retain(|_, list| !list.parts.is_empty());
+        resolve_picklists(&mut snapshot);
         seal(&mut snapshot);
         Ok(Self::new(Arc::new(snapshot)))
     }

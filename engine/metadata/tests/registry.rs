@@ -19,7 +19,9 @@ manifest: { id: base, namespace: base, version: 1.0.0, type: app, name: Base }
 positions: [{ name: chief }]
 objects:
   - name: base_account
-    fields: { name: { type: text, maskingRule: name } }
+    imageField: name
+    fields: { name: { type: text, maskingRule: name }, trade: { type: select, picklist: trades } }
+picklists: [{ name: trades, label: Trades, options: [{ value: steel, label: Steel }] }]
 ";
 const SALES: &str = "
 manifest: { id: sales, namespace: sales, version: 2.0.0, type: plugin, name: Sales, dependencies: { base: ^1 } }
@@ -28,6 +30,7 @@ objects:
     fields: { account: { type: lookup, reference: base_account } }
 objectExtensions:
   - { extend: base_account, label: Customer, fields: { stage: { type: text } } }
+picklistExtensions: [{ extend: trades, options: [{ value: glass, label: Glass }] }]
 permissions:
   - name: sales
     objects: { sales_deal: { allowRead: true }, base_account: { allowRead: true } }
@@ -47,13 +50,18 @@ fn installing_and_taking_out_gives_the_first_content_again() {
     let account = both.snapshot().object("base_account").unwrap();
     assert_eq!((account.label.as_str(), account.extended_by.as_slice()), ("Customer", ["sales".to_owned()].as_slice()));
     assert!(account.field("stage").is_some());
+    let options = |registry: &Registry| {
+        let trade = registry.snapshot().object("base_account").unwrap().field("trade").unwrap().options.clone();
+        trade.into_iter().map(|option| option.value).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((options(&base).as_str(), options(&both).as_str()), ("steel", "steel glass"));
     assert_eq!(both.tagged("plugin").collect::<Vec<_>>(), ["sales"]);
     assert_eq!(both.snapshot().referrers("base_account").len(), 1);
 
     let after = both.uninstall("sales").unwrap();
     assert_eq!(after.snapshot().content_hash, base.snapshot().content_hash);
     assert_eq!(after.snapshot().objects, base.snapshot().objects);
-    assert_eq!(after.snapshot().version, 3);
+    assert_eq!((after.snapshot().version, options(&after).as_str()), (3, "steel"));
     assert!(after.snapshot().permission_set("sales").is_none() && after.snapshot().seed.is_empty());
     assert!(after.snapshot().referrers("base_account").is_empty());
 }
@@ -83,6 +91,27 @@ fn a_needed_package_stays() {
             UninstallError::Needed(vec![("p".to_owned(), reason.to_owned())])
         );
         assert!(with.uninstall("p").is_ok());
+    }
+}
+
+#[test]
+fn picklists_are_named_once_and_known() {
+    for (text, said) in [
+        ("picklists: [{ name: trades, label: T, options: [{ value: wood, label: W }] }]", "picklist 'trades' is defined twice"),
+        ("picklistExtensions: [{ extend: trade, options: [{ value: wood, label: W }] }]", "unknown picklist 'trade'"),
+        ("picklistExtensions: [{ extend: trades, options: [{ value: steel, label: S }] }]", "has the option 'steel' already"),
+        ("picklists: [{ name: empty, label: E }]", "options"),
+        ("objects: [{ name: o, fields: { a: { type: select, picklist: trade } } }]", "unknown picklist 'trade'"),
+        ("objects: [{ name: o, fields: { a: { type: text, picklist: trades } } }]", "a text field has no options"),
+        (
+            "objects: [{ name: o, fields: { a: { type: select, picklist: trades, options: [{ value: wood, label: W }] } } }]",
+            "options of its own or those of a picklist",
+        ),
+        ("objects: [{ name: o, imageField: nope, fields: { a: { type: text } } }]", "has no field 'nope'"),
+    ] {
+        let text = format!("manifest: {{ id: p, version: 1.0.0, type: app, name: P }}\n{text}\n");
+        let error = registry(BASE).install("p.yaml", &text).unwrap_err().to_string();
+        assert!(error.contains(said), "{text}: {error}");
     }
 }
 

@@ -30,7 +30,7 @@ impl Shop {
     /// A stack whose organizations are walled off from each other.
     #[must_use]
     pub fn isolated(stack: &str, users: &[(&str, &str)], rows: &str) -> Self {
-        Self::made(("posture = \"isolated\"", stack), "shop", users, |file| execute(file, rows))
+        Self::made(("posture = \"isolated\"", stack), "default", users, |file| execute(file, rows))
     }
 
     /// A stack with the release whose rules are followed. `source`: what the metadata calls the file, which `make` makes.

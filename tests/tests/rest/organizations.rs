@@ -5,17 +5,12 @@ use serde_json::{Value, json};
 
 const STACK: &str = r#"
 manifest: { id: com.example.yard, namespace: yard, version: 1.0.0, type: app, name: Yard, engines: { protocol: "^17" } }
-datasources:
-  - { name: shop, driver: sqlite, config: {}, schemaMode: external, external: { allowWrites: true } }
 objects:
   - name: yard_boat
     label: Boat
-    datasource: shop
-    external: { remoteName: boats, writable: true }
     sharingModel: public_read_write
     nameField: name
     fields:
-      id: { type: text, label: Id, required: true }
       name: { type: text, label: Name }
 permissions:
   - name: yard_office
@@ -24,9 +19,9 @@ permissions:
       yard_boat: { allowRead: true, allowCreate: true, allowEdit: true, viewAllRecords: true, modifyAllRecords: true }
       sys_user: { allowRead: true, viewAllRecords: true }
 "#;
-const ROWS: &str = "CREATE TABLE boats(id TEXT PRIMARY KEY NOT NULL, name TEXT, organization_id TEXT, owner_id TEXT, \
+const ROWS: &str = "CREATE TABLE yard_boat(id TEXT PRIMARY KEY NOT NULL, name TEXT, organization_id TEXT, owner_id TEXT, \
      created_at TIMESTAMPTZ_TEXT, created_by TEXT, updated_at TIMESTAMPTZ_TEXT, updated_by TEXT);
-INSERT INTO boats(id, name, organization_id) VALUES ('b1', 'Ada', 'oa'), ('b2', 'Bea', 'ob');";
+INSERT INTO yard_boat(id, name, organization_id) VALUES ('b1', 'Ada', 'oa'), ('b2', 'Bea', 'ob');";
 
 fn yard() -> Shop {
     let user = |name: &str, organization: &str| {
@@ -64,7 +59,7 @@ fn a_new_record_names_no_other_organization() {
     assert_eq!(create(&json!({"id": "n3", "name": "Eve", "organization_id": "oa"})).0, 201);
     assert_eq!(create(&json!({"id": "n4", "name": "Fay"})).0, 201);
     let client = yard.client("ann");
-    let other = "INSERT INTO boats (id, name, organization_id) VALUES ('n5', 'Gil', 'ob')";
+    let other = "INSERT INTO boat (id, name, organization_id) VALUES ('n5', 'Gil', 'ob')";
     let error = runtime().block_on(client.batch_execute(other)).unwrap_err();
     assert_eq!(error.code().unwrap().code(), "42501");
     let (_, all) = ask(&yard, "GET", "/data/yard_boat?sort=id&select=id,organization_id", None);

@@ -10,11 +10,13 @@ use std::path::Path;
 const STACK: &str = include_str!("releases.yaml");
 const ROWS: &str = "
 CREATE TABLE deals(id TEXT PRIMARY KEY NOT NULL, name TEXT, region TEXT, n DOUBLE, score DOUBLE, whole DOUBLE, price DOUBLE,
-    flag BOOLEAN, closed DATE_TEXT, at TIMESTAMPTZ_TEXT, tm TEXT, note TEXT);
+    flag BOOLEAN, closed DATE_TEXT, at TIMESTAMPTZ_TEXT, tm TEXT, note TEXT, tags LIST_TEXT, rate DOUBLE, pick TEXT, kind TEXT);
 CREATE TABLE ruled(id TEXT PRIMARY KEY NOT NULL, n DOUBLE, flag BOOLEAN);
 INSERT INTO deals(id, name, region, n, flag, closed, at, tm, note) VALUES
     ('d1', 'one', 'eu', 1, 1, '2026-01-01', '2026-01-01T10:00:00.000Z', '10:00:00', 'a'),
     ('d2', 'two', 'us', 2, 0, '2026-01-02', '2026-01-02T10:00:00.000Z', '11:00:00', NULL);
+UPDATE deals SET tags = '[\"x\"]', region = '' WHERE id = 'd1';
+UPDATE deals SET tags = '[]' WHERE id = 'd2';
 INSERT INTO ruled VALUES ('r1', 1, 1), ('r2', NULL, 0);";
 
 fn gate(protocol: &str) -> Gate {
@@ -119,6 +121,106 @@ fn a_field_that_may_be_required_is_asked_for() {
     assert_eq!(earlier.ask("nora", "POST", "/data/shop_deals", Some(&record("q1"))).status, 201);
     let known = json!({"id": "q2", "n": 6, "note": "there"});
     assert_eq!(strict.ask("nora", "POST", "/data/shop_deals", Some(&known)).status, 201);
+}
+
+/// Ids that a filter array finds, in their order.
+fn ids(gate: &Gate, filter: &str) -> String {
+    let filter_text: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let path = format!("/data/shop_deals?sort=id&select=id&filter={filter_text}");
+    let answer = gate.ask("nora", "GET", &path, None);
+    assert_eq!(answer.status, 200, "{filter}: {}", answer.text());
+    let records = answer.json()["records"].as_array().unwrap().clone();
+    records.iter().map(|record| record["id"].as_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn blank_texts_and_lists_without_elements_are_empty() {
+    let (strict, earlier) = (gate("17.7"), gate("17.4"));
+    for (filter, now, before) in [
+        ("[\"region\",\"is_empty\",true]", "d1", ""),
+        ("[\"region\",\"is_not_empty\",true]", "d2", "d1 d2"),
+        ("[\"note\",\"is_empty\",true]", "d2", "d2"),
+        ("[\"tags\",\"is_empty\",true]", "d2", ""),
+        ("[\"tags\",\"is_not_empty\",true]", "d1", "d1 d2"),
+        ("[\"rate\",\"is_empty\",true]", "d1 d2", "d1 d2"),
+        ("[\"region\",\"is_null\",true]", "", ""),
+    ] {
+        assert_eq!((ids(&strict, filter), ids(&earlier, filter)), (now.to_owned(), before.to_owned()), "{filter}");
+    }
+    assert_eq!(found(&strict, &json!({"tags": {"$empty": false}})), Ok(1));
+    for filter in [json!({"id": {"$empty": true}}), json!({"region": {"$empty": "true"}})] {
+        assert_eq!(found(&strict, &filter), Err((400, "INVALID_FILTER".to_owned())), "{filter}");
+    }
+}
+
+#[test]
+fn groups_and_aggregates_are_of_types_that_have_them() {
+    let (strict, earlier) = (gate("17.7"), gate("17.4"));
+    let status = |gate: &Gate, function: &str, field: &str| {
+        let body = json!({"aggregations": [{"function": function, "field": field, "alias": "it"}]});
+        gate.ask("nora", "POST", "/data/shop_deals/query", Some(&body)).status
+    };
+    for (function, field) in
+        [("sum", "name"), ("avg", "name"), ("min", "name"), ("sum", "rate"), ("sum", "closed"), ("count_distinct", "tags")]
+    {
+        let body = json!({"aggregations": [{"function": function, "field": field, "alias": "it"}]});
+        let refused = strict.refused("nora", "POST", "/data/shop_deals/query", Some(&body));
+        assert_eq!(refused, (400, "INVALID_FIELD".to_owned()), "{function} {field}");
+    }
+    assert_eq!((status(&earlier, "sum", "name"), status(&earlier, "sum", "rate")), (200, 200));
+    for (function, field) in [("avg", "rate"), ("max", "closed"), ("sum", "flag"), ("count", "tags"), ("count_distinct", "name")] {
+        assert_eq!(status(&strict, function, field), 200, "{function} {field}");
+    }
+    let by = json!({"groupBy": ["tags"], "aggregations": [{"function": "count", "alias": "it"}]});
+    assert_eq!(strict.refused("nora", "POST", "/data/shop_deals/query", Some(&by)), (400, "INVALID_FIELD".to_owned()));
+    assert_eq!(earlier.ask("nora", "POST", "/data/shop_deals/query", Some(&by)).status, 200);
+}
+
+#[test]
+fn an_option_is_chosen_where_its_condition_holds() {
+    let gate = gate("17.7");
+    let create = |id: &str, n: u32, pick: &str| {
+        let record = json!({"id": id, "n": n, "note": "x", "pick": pick});
+        let answer = gate.ask("nora", "POST", "/data/shop_deals", Some(&record));
+        (answer.status, answer.json()["fields"][0]["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let refused = (400, "invalid_option".to_owned());
+    let taken = (201, String::new());
+    assert_eq!(create("o1", 1, "plain"), taken);
+    assert_eq!(create("o2", 1, "large"), refused);
+    assert_eq!(create("o3", 6, "large"), taken);
+    assert_eq!(create("o4", 6, "mine"), refused);
+    let unknown = json!({"id": "o5", "note": "x", "pick": "large"});
+    let answer = gate.ask("nora", "POST", "/data/shop_deals", Some(&unknown));
+    assert_eq!((answer.status, &answer.json()["fields"][0]["code"]), (400, &json!("rule_violation")), "of nothing, it is not known");
+    let change = |id: &str, values: &Value| gate.ask("nora", "PATCH", &format!("/data/shop_deals/{id}"), Some(values)).status;
+    assert_eq!(change("o1", &json!({"pick": "large"})), 400);
+    assert_eq!(change("o1", &json!({"n": 7, "pick": "large"})), 200);
+    // What a record has already stays.
+    assert_eq!(change("o3", &json!({"n": 1, "pick": "large"})), 200);
+    // By SQL, one row and many.
+    let sql = runtime().block_on(gate.sql("nora"));
+    for statement in [
+        "INSERT INTO deals (id, n, note, pick) VALUES ('s1', 1, 'x', 'large')",
+        "INSERT INTO deals (id, n, note, pick) SELECT 's' || i, i, 'x', 'large' FROM generate_series(1, 9) t(i)",
+        "UPDATE deals SET pick = 'mine' WHERE id = 'o1'",
+    ] {
+        let error = runtime().block_on(sql.batch_execute(statement)).unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "23514", "{statement}");
+    }
+}
+
+#[test]
+fn a_field_has_the_options_of_its_picklist() {
+    let gate = gate("17.7");
+    for (id, kind, status) in [("l1", "new", 201), ("l2", "again", 201), ("l3", "other", 400)] {
+        let record = json!({"id": id, "n": 1, "kind": kind});
+        assert_eq!(gate.ask("nora", "POST", "/data/shop_deals", Some(&record)).status, status, "{kind}");
+    }
+    let field = gate.get("nora", "/meta/object/shop_deals");
+    let field = &field["item"]["fields"]["kind"];
+    let values: Vec<&Value> = field["options"].as_array().unwrap().iter().map(|option| &option["value"]).collect();
+    assert_eq!((&field["picklist"], values), (&json!("shop_kinds"), vec![&json!("new"), &json!("again")]));
 }
 
 #[test]

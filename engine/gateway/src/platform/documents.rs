@@ -21,10 +21,8 @@ pub(super) struct Kind {
 /// Which keys of an item are shown.
 enum Shown {
     All,
-    /// All but those that may hold credentials.
-    Public,
-    /// Of types whose items are mostly made of credentials.
-    Outline,
+    /// These. Of an address the scheme and the host: its path may be a secret.
+    Public(&'static [&'static str]),
 }
 
 const fn kind(name: &'static str, key: &'static str, label: &'static str) -> Kind {
@@ -32,9 +30,14 @@ const fn kind(name: &'static str, key: &'static str, label: &'static str) -> Kin
 }
 
 const OUTLINE: &[&str] = &["name", "label", "description", "object", "active"];
-/// Keys whose values may be credentials, or hold some.
-const CREDENTIALS: &[&str] =
-    &["authentication", "body", "config", "credentials", "credentialsRef", "headers", "payload", "secret"];
+const JOB: &[&str] =
+    &["name", "label", "description", "schedule", "handler", "retryPolicy", "timeoutMs", "enabled", "object", "active"];
+const WEBHOOK: &[&str] =
+    &["name", "label", "description", "object", "triggers", "url", "method", "timeoutMs", "isActive", "active"];
+const API: &[&str] = &[
+    "name", "label", "summary", "description", "path", "method", "type", "target", "objectParams", "authRequired",
+    "cacheTtlSeconds", "object", "active",
+];
 
 /// Every type that is listed.
 pub(super) const TYPES: &[Kind] = &[
@@ -49,11 +52,11 @@ pub(super) const TYPES: &[Kind] = &[
     kind("action", "actions", "Action"),
     kind("flow", "flows", "Flow"),
     kind("hook", "hooks", "Hook"),
-    Kind { name: "job", key: "jobs", label: "Job", shown: Shown::Public },
-    Kind { name: "webhook", key: "webhooks", label: "Webhook", shown: Shown::Public },
-    Kind { name: "api", key: "apis", label: "API", shown: Shown::Public },
-    Kind { name: "datasource", key: "datasources", label: "Datasource", shown: Shown::Outline },
-    Kind { name: "connector", key: "connectors", label: "Connector", shown: Shown::Outline },
+    Kind { name: "job", key: "jobs", label: "Job", shown: Shown::Public(JOB) },
+    Kind { name: "webhook", key: "webhooks", label: "Webhook", shown: Shown::Public(WEBHOOK) },
+    Kind { name: "api", key: "apis", label: "API", shown: Shown::Public(API) },
+    Kind { name: "datasource", key: "datasources", label: "Datasource", shown: Shown::Public(OUTLINE) },
+    Kind { name: "connector", key: "connectors", label: "Connector", shown: Shown::Public(OUTLINE) },
     kind("mapping", "mappings", "Mapping"),
     kind("email_template", "emailTemplates", "E-mail Template"),
     kind("permission", "permissions", "Permission Set"),
@@ -69,11 +72,14 @@ pub(super) const TYPES: &[Kind] = &[
 ];
 
 /// The items of one version.
+#[derive(Default)]
 pub(super) struct Documents {
     pub(super) version: u64,
     items: HashMap<&'static str, IndexMap<String, Value>>,
     /// What is merged over objects.
     extensions: Vec<Value>,
+    /// Options that fields share, by the names of their lists.
+    picklists: HashMap<String, Vec<Value>>,
     /// When users were made, and changed last, by their ids: as rows of `sys_user` say it.
     dates: HashMap<String, Dates>,
 }
@@ -90,7 +96,7 @@ const DEFAULT_LOCALE: &str = "en";
 
 impl Documents {
     pub(super) fn read(path: &Path, version: u64) -> Self {
-        let mut read = Self { version, items: HashMap::new(), extensions: Vec::new(), dates: HashMap::new() };
+        let mut read = Self { version, ..Self::default() };
         for document in querygate_metadata::load::documents(path) {
             read.take(&document);
             let seeds = document.get("data").and_then(Value::as_array).into_iter().flatten();
@@ -103,6 +109,7 @@ impl Documents {
             RowReader::new(USERS, BufReader::new(file)).flatten().for_each(|row| read.take_user(&row));
         }
         read.extend_objects();
+        read.choose_options();
         read
     }
 
@@ -136,6 +143,14 @@ impl Documents {
                 self.items.entry(kind.name).or_default().insert(name.to_owned(), shown);
             }
         }
+        for (key, name) in [("picklists", "name"), ("picklistExtensions", "extend")] {
+            for list in stack.get(key).and_then(Value::as_array).into_iter().flatten() {
+                let options = list.get("options").and_then(Value::as_array).into_iter().flatten().cloned();
+                if let Some(name) = list.get(name).and_then(Value::as_str) {
+                    self.picklists.entry(name.to_owned()).or_default().extend(options);
+                }
+            }
+        }
         let extensions = stack.get("objectExtensions").and_then(Value::as_array).into_iter().flatten();
         self.extensions.extend(extensions.cloned());
         if let (Some(package), Some(manifest)) = (package, stack.get("manifest")) {
@@ -156,6 +171,19 @@ impl Documents {
             let known = self.items.entry("locale").or_default().entry(locale.clone()).or_insert_with(|| json!({}));
             if let Value::Object(known) = known {
                 known.extend(objects.iter().map(|(name, labels)| (name.clone(), labels.clone())));
+            }
+        }
+    }
+
+    /// Fields of picklists have their options, too.
+    fn choose_options(&mut self) {
+        let lists = std::mem::take(&mut self.picklists);
+        let objects = self.items.get_mut("object").into_iter().flatten();
+        let fields = objects.filter_map(|(_, object)| object.get_mut("fields")?.as_object_mut());
+        for field in fields.flat_map(|fields| fields.values_mut()).filter_map(Value::as_object_mut) {
+            let options = field.get("picklist").and_then(Value::as_str).and_then(|name| lists.get(name));
+            if let Some(options) = options.cloned() {
+                field.insert("options".to_owned(), Value::Array(options));
             }
         }
     }
@@ -205,20 +233,28 @@ impl Documents {
     }
 }
 
-/// An address with a user or with parameters, which is how tokens are given in one.
-fn may_hold_credentials(url: &Value) -> bool {
-    url.as_str().is_none_or(|url| url.contains(['@', '?', '#']))
+/// A value of a key that is public. An address is cut behind its host: user, path and parameters may be secrets.
+fn public(value: &Value) -> Value {
+    let address = value.as_str().and_then(|text| text.split_once("://"));
+    address.map_or_else(
+        || value.clone(),
+        |(scheme, rest)| {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}").into()
+        },
+    )
 }
 
 impl Kind {
     fn shown(&self, item: &Map<String, Value>, package: Option<&str>) -> Value {
-        let is_shown = |key: &str, value: &Value| match self.shown {
-            Shown::All => true,
-            Shown::Public => !CREDENTIALS.contains(&key) && !(key == "url" && may_hold_credentials(value)),
-            Shown::Outline => OUTLINE.contains(&key),
+        let mut shown: Map<String, Value> = match self.shown {
+            Shown::All => item.clone(),
+            Shown::Public(keys) => {
+                let shown = item.iter().filter(|(key, _)| keys.contains(&key.as_str()));
+                shown.map(|(key, value)| (key.clone(), public(value))).collect()
+            }
         };
-        let shown = item.iter().filter(|(key, value)| is_shown(key, value));
-        let mut shown: Map<String, Value> = shown.map(|(key, value)| (key.clone(), value.clone())).collect();
         if let Some(package) = package {
             shown.entry("_packageId").or_insert_with(|| package.into());
             shown.entry("_provenance").or_insert_with(|| "package".into());

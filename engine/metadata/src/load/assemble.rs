@@ -2,6 +2,7 @@
 
 use super::builtin;
 use super::extend;
+use super::picklists;
 use super::links::{Known, PLATFORM_CAPABILITIES};
 use super::readers::source::route;
 use super::readers::{hook_filters, tables};
@@ -28,6 +29,7 @@ pub(super) fn assemble(
         drafts.objects.iter().map(|draft| (draft.object.name.clone(), draft.name_at.clone())).collect();
     add_objects(&mut snapshot, &mut drafts);
     extend::add_extensions(&mut snapshot, std::mem::take(&mut drafts.extensions));
+    picklists::add_picklists(&mut snapshot, std::mem::take(&mut drafts.picklists));
     tables::add_tables(&mut snapshot, std::mem::take(&mut drafts.tables));
     tables::check_anchors(&snapshot, &placed);
     add_sets(&mut snapshot, std::mem::take(&mut drafts.permission_sets));
@@ -74,6 +76,7 @@ fn empty(options: &LoadOptions) -> Snapshot {
         capabilities: IndexMap::new(),
         sharing_rules: IndexMap::new(),
         datasources: IndexMap::new(),
+        picklists: IndexMap::new(),
         datasource_mapping: Vec::new(),
         seed: Vec::new(),
         hooks: Vec::new(),
@@ -207,6 +210,7 @@ fn check_links(snapshot: &Snapshot, drafts: &Drafts<'_>, options: &LoadOptions) 
         datasources: &snapshot.datasources.keys().cloned().collect(),
         requires: &drafts.requires.iter().map(|(token, _)| token.clone()).collect(),
         natives: &options.natives,
+        snapshot,
     };
     known.check(&drafts.links);
     for (package, at) in &drafts.packages {

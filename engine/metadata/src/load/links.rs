@@ -2,7 +2,8 @@
 
 use super::native::{NativeKind, NativeNames};
 use crate::diagnostic::Severity;
-use crate::model::{Field, FieldType, Object, PermissionSet, Position, is_platform};
+use super::picklists;
+use crate::model::{Field, FieldType, Object, PermissionSet, Position, Snapshot, is_platform};
 use crate::read::{At, nearest};
 use indexmap::IndexMap;
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(super) enum Target {
         child: String,
         parent: String,
     },
+    Picklist(String),
     /// A scope of the hierarchy add-on.
     HierarchyScope,
     /// A flow that needs the capability `triggers`.
@@ -103,6 +105,7 @@ pub(super) struct Known<'k> {
     pub(super) datasources: &'k BTreeSet<String>,
     pub(super) requires: &'k BTreeSet<String>,
     pub(super) natives: &'k NativeNames,
+    pub(super) snapshot: &'k Snapshot,
 }
 
 impl Known<'_> {
@@ -124,6 +127,8 @@ impl Known<'_> {
             Target::Capability(name) => self.capability(at, name),
             Target::Datasource(name) => self.datasource(at, name),
             Target::Rollup { child, parent } => self.rollup(at, child, parent),
+            Target::Picklist(name) if self.snapshot.picklists.contains_key(name) => {}
+            Target::Picklist(name) => picklists::unknown(self.snapshot, name, at),
             Target::HierarchyScope => self.hierarchy(at),
             Target::Native(kind, name) => self.natives.check(at, *kind, name),
             Target::Trigger if self.requires.contains("triggers") => {}

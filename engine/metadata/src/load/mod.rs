@@ -7,6 +7,7 @@ mod files;
 mod hash;
 mod links;
 mod native;
+mod picklists;
 mod readers;
 mod rows;
 mod stack;
@@ -22,6 +23,7 @@ pub(crate) use assemble::{extended_object, seal};
 pub(crate) use extend::forget_digest;
 pub use files::RowFile;
 pub use native::NativeNames;
+pub(crate) use picklists::resolve as resolve_picklists;
 pub use rows::{RowReader, permission_sets_from_placed, permission_sets_from_rows, system_rows};
 
 /// What the deployment decides about its metadata.

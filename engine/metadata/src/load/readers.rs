@@ -1,7 +1,7 @@
 //! Readers of definitions, a file for each kind, and the closed shapes that they are read by. A reader notes the names that point
 //! elsewhere and resolves none.
 
-mod field;
+pub(super) mod field;
 pub(super) mod hook_filters;
 pub(super) mod object;
 pub(super) mod permission;

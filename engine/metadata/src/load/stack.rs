@@ -2,6 +2,7 @@
 
 use super::links::{Link, Links, Target};
 use super::native::{self, NativeKind};
+use super::picklists::{PicklistDraft, read_picklist, read_picklist_extension};
 use super::readers::hook_filters::{FilterDraft, read_filters};
 use super::readers::object::{ObjectDraft, read_extension, read_object};
 use super::readers::tables::{TableDraft, read_tables};
@@ -30,6 +31,7 @@ pub(super) struct Drafts<'a> {
     pub(super) capabilities: Vec<(Capability, At<'a>)>,
     pub(super) sharing_rules: Vec<(SharingRule, At<'a>)>,
     pub(super) datasources: Vec<(Datasource, At<'a>)>,
+    pub(super) picklists: Vec<PicklistDraft<'a>>,
     /// What is said of the tables behind objects.
     pub(super) tables: Vec<TableDraft<'a>>,
     /// What stands for hooks of reads.
@@ -148,6 +150,12 @@ impl<'a> Drafts<'a> {
         }
         for at in map.list("datasources") {
             self.datasources.extend(source::read_datasource(&at, package));
+        }
+        for at in map.list("picklists") {
+            self.picklists.extend(read_picklist(&at, package));
+        }
+        for at in map.list("picklistExtensions") {
+            self.picklists.extend(read_picklist_extension(&at, package));
         }
         for at in map.list("datasourceMapping") {
             self.mapping.extend(source::read_mapping(&at, &mut self.links));

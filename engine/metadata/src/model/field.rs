@@ -20,8 +20,33 @@ pub struct SelectOption {
     pub value: String,
     pub label: String,
     pub is_default: bool,
-    /// When it is offered. Forms ask it; a write does not.
+    /// When it may be chosen.
     pub visible_when: Option<Expression>,
+}
+
+/// A list of options that fields share by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picklist {
+    pub name: String,
+    pub label: String,
+    /// Its own options, then those of extensions.
+    pub parts: Vec<PicklistPart>,
+    #[serde(skip)]
+    pub location: Location,
+}
+
+/// What one package gives to a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PicklistPart {
+    pub package: String,
+    pub options: Vec<SelectOption>,
+}
+
+impl Picklist {
+    /// All options, in the order in which they are offered.
+    pub fn options(&self) -> impl Iterator<Item = &SelectOption> {
+        self.parts.iter().flat_map(|part| &part.options)
+    }
 }
 
 /// `valueDomain` of a text: a list of values that others keep.
@@ -159,6 +184,8 @@ pub struct Field {
     /// Referenced object of a lookup, master_detail, tree (own object when absent) or user (`sys_user`).
     pub reference: Option<String>,
     pub options: Vec<SelectOption>,
+    /// The picklist whose options these are.
+    pub picklist: Option<String>,
     pub precision: Option<u32>,
     pub scale: Option<u32>,
     pub min: Option<f64>,

@@ -27,8 +27,8 @@ pub use facts::{
     UserPosition,
 };
 pub use field::{
-    CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, SelectOption,
-    SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
+    CurrencyConfig, CurrencyMode, DefaultValue, DeleteBehavior, Field, FormulaReturn, MaskingRule, Picklist,
+    PicklistPart, SelectOption, SummaryFunction, SummaryRollup, Uniqueness, ValueDomain,
 };
 pub use field_type::FieldType;
 pub use history::Untracked;
@@ -39,6 +39,7 @@ pub use object::{
     AccessDefault, External, FileKind, FileText, ForeignKey, Index, ManagedBy, Object, ObjectOperation, Ownership,
     RequiredPermissions, SharingModel, Tenancy, UniqueKey,
 };
+pub(crate) use permission::PLATFORM_SETS;
 pub use permission::{
     Capability, FieldPermission, ObjectPermission, PermissionSet, Position, Recipient, RowOperation, RowPolicy, Scope,
     SharingRule,

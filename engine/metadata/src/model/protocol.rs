@@ -38,10 +38,14 @@ pub enum StrictRule {
     BlankBoolean,
     UnevaluableRequired,
     AnonymousSession,
+    EmptyValue,
+    AggregateType,
+    GroupType,
+    OtherOrganization,
 }
 
 /// Each rule with the first release that has it, and what it says.
-pub const STRICT_RULES: [(StrictRule, Protocol, &str); 11] = [
+pub const STRICT_RULES: [(StrictRule, Protocol, &str); 15] = [
     (
         StrictRule::NumberComparand,
         Protocol::V17_5,
@@ -69,6 +73,10 @@ pub const STRICT_RULES: [(StrictRule, Protocol, &str); 11] = [
         "a record is refused where `requiredWhen` of a field without value has no answer",
     ),
     (StrictRule::AnonymousSession, Protocol::V17_5, "`/auth/get-session` without a login is 401"),
+    (StrictRule::EmptyValue, Protocol::V17_6, "`is_empty` also finds blank texts and lists without elements"),
+    (StrictRule::AggregateType, Protocol::V17_6, "aggregates apply to fields of the types that each function takes"),
+    (StrictRule::GroupType, Protocol::V17_6, "groups are of fields with one plain value"),
+    (StrictRule::OtherOrganization, Protocol::V17_7, "a new record that names another organization is refused"),
 ];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One immutable version of all metadata, with constant-time look-ups. Knows nothing of how it was loaded.
 
 use super::{
-    Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Position, Protocol, RowPolicy,
+    Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Picklist, Position, Protocol, RowPolicy,
     SharingRule, Webhook,
 };
 use crate::Diagnostic;
@@ -126,6 +126,8 @@ pub struct Snapshot {
     pub capabilities: IndexMap<String, Capability>,
     pub sharing_rules: IndexMap<String, SharingRule>,
     pub datasources: IndexMap<String, Datasource>,
+    /// Options that fields share.
+    pub picklists: IndexMap<String, Picklist>,
     pub datasource_mapping: Vec<MappingRule>,
     pub seed: Vec<Arc<SeedData>>,
     /// Kept, not run.

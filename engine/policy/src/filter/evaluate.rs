@@ -78,6 +78,9 @@ impl Test {
                 }
                 _ => false,
             },
+            Self::HasElements { column } => {
+                matches!(at(column), Some(Value::Array(elements)) if !elements.is_empty())
+            }
             Self::InRelated { column, object, filter, select } => {
                 let Some(key) = at(column).and_then(reference_text) else { return Ok(false) };
                 for related in lookup.rows_where(object, select, &key)? {

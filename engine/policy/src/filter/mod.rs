@@ -69,6 +69,8 @@ pub enum Test {
     Text { column: String, kind: TextKind, pattern: Operand, negated: bool },
     /// Whether a multi-value column has the element. Null is false (as is the empty list).
     ListContains { column: String, value: Operand },
+    /// Whether a multi-value column has any element. Null and the empty list have none.
+    HasElements { column: String },
     /// Whether a row of `object` that passes `filter` has `column` as its `select`: `column IN (SELECT select FROM
     /// object WHERE filter)`. A null column is false.
     InRelated { column: String, object: String, filter: Box<RowFilter>, select: String },
@@ -93,6 +95,7 @@ impl Test {
                 | Self::IsNull { .. }
                 | Self::Text { .. }
                 | Self::ListContains { .. }
+                | Self::HasElements { .. }
                 | Self::InRelated { .. },
                 _,
             ) => self == narrower,
@@ -231,7 +234,8 @@ impl RowFilter {
                 | Test::In { .. }
                 | Test::IsNull { .. }
                 | Test::Text { .. }
-                | Test::ListContains { .. } => {}
+                | Test::ListContains { .. }
+                | Test::HasElements { .. } => {}
             },
         }
     }
@@ -248,6 +252,7 @@ impl RowFilter {
                 | Test::IsNull { column, .. }
                 | Test::Text { column, .. }
                 | Test::ListContains { column, .. }
+                | Test::HasElements { column }
                 | Test::InRelated { column, .. } => {
                     columns.insert(column);
                 }
@@ -277,7 +282,7 @@ impl RowFilter {
                 Test::Compare { value, .. } | Test::ListContains { value, .. } => visit(value),
                 Test::Text { pattern, .. } => visit(pattern),
                 Test::In { values, .. } => values.iter().for_each(visit),
-                Test::CompareColumns { .. } | Test::IsNull { .. } => {}
+                Test::CompareColumns { .. } | Test::IsNull { .. } | Test::HasElements { .. } => {}
                 Test::InRelated { filter, .. } => filter.visit_operands(visit),
             },
         }

@@ -125,6 +125,10 @@ impl Fingerprint {
                 self.text(column);
                 self.operand(value);
             }
+            Test::HasElements { column } => {
+                self.byte(17);
+                self.text(column);
+            }
             Test::InRelated { column, object, filter, select } => {
                 self.byte(16);
                 self.text(column);

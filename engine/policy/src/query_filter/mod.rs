@@ -147,6 +147,7 @@ impl Compiler<'_> {
             "$between" => self.between(name, column, value),
             "$null" => null_test(name, column, operator, value, true),
             "$exists" => null_test(name, column, operator, value, false),
+            "$empty" => self.empty(name, column, value),
             key if key.starts_with('$') => {
                 Err(FilterError::invalid(format!("'{key}' is no operator (field '{name}')")))
             }
@@ -288,6 +289,36 @@ impl Compiler<'_> {
             return Err(FilterError::invalid(format!("{operator} on '{name}' takes a non-empty string")));
         }
         Ok(text_test(name, column.kind(), kind, &pattern, &from, negated))
+    }
+
+    /// No value, a blank text, a list without elements.
+    fn empty(&self, name: &str, column: Column, value: &Value) -> Result<RowFilter, FilterError> {
+        let no_value = null_test(name, column, "$empty", value, true)?;
+        if !self.context.protocol.has(StrictRule::EmptyValue) {
+            return Ok(no_value);
+        }
+        if name == "id" {
+            return Err(FilterError::invalid("$empty does not apply to 'id': every record has one"));
+        }
+        let is_empty = match column.kind() {
+            ColumnKind::Text => RowFilter::Or(vec![
+                is_null(name, false),
+                compare(name, ColumnKind::Text, CompareOp::Eq, &Scalar::Text(String::new()), &Provenance::Literal),
+            ]),
+            ColumnKind::List => {
+                RowFilter::Not(Box::new(RowFilter::Test(Test::HasElements { column: name.to_owned() })))
+            }
+            ColumnKind::Uuid
+            | ColumnKind::Number
+            | ColumnKind::Boolean
+            | ColumnKind::Date
+            | ColumnKind::Timestamp
+            | ColumnKind::Time
+            | ColumnKind::Json
+            | ColumnKind::ReadFromText
+            | ColumnKind::Computed => return Ok(no_value),
+        };
+        Ok(if *value == Value::Bool(true) { is_empty } else { RowFilter::Not(Box::new(is_empty)) })
     }
 
     /// # Errors

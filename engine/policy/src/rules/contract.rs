@@ -369,6 +369,12 @@ fn allowed(field: &Field) -> String {
     field.options.iter().map(|option| option.value.as_str()).collect::<Vec<_>>().join(", ")
 }
 
+/// An option that is not there for this record.
+pub(super) fn no_option(field: &Field, option: &str) -> Violation {
+    let message = format!("{}: \"{option}\" is not available for this record", field.label);
+    Violation::of_field(field, ViolationCode::InvalidOption, message).beside([("value", json!(option))])
+}
+
 fn option(field: &Field, value: &Value) -> Checked {
     if let Value::String(text) = value
         && (field.options.is_empty() || field.option(text).is_some())

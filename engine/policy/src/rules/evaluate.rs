@@ -140,6 +140,13 @@ impl ObjectRules {
         if !is_dropped(field) && !is_own && !is_number {
             return false;
         }
+        // The tenant wall judges the organization that a new record names.
+        let is_organization = self.object.tenant_field().is_some_and(|tenant| tenant.name == field.name);
+        let is_walled = attempt.stamps.iter().any(|stamp| stamp.field == field.name);
+        if attempt.previous.is_none() && is_organization && is_walled && self.protocol.has(StrictRule::OtherOrganization)
+        {
+            return false;
+        }
         // What is stamped anyway is overwritten, not left out.
         let is_stamped = attempt.stamps.iter().any(|stamp| stamp.field == field.name);
         match attempt.readonly {
@@ -318,6 +325,9 @@ impl ObjectRules {
                 Some(When::Rule(rule)) => self.require(field, rule, &scene, outcome),
             }
         }
+        for (field, rules) in self.pairs() {
+            self.choose(field, &rules.options, &scene, outcome);
+        }
         let assigned = if attempt.previous.is_none() { &record } else { &outcome.given };
         let written = Written { assigned, scene };
         let found = self.validations.iter().flat_map(|rule| rule.violations(&written, &self.object));
@@ -345,9 +355,32 @@ impl ObjectRules {
                 }
             }
             Err(unknown) if self.protocol.has(StrictRule::UnevaluableRequired) => {
-                outcome.violations.push(unevaluable(field, unknown));
+                outcome.violations.push(unevaluable(field, "requiredWhen", unknown));
             }
             Err(unknown) => outcome.notices.push(unknown_requirement(field, Some(unknown))),
+        }
+    }
+
+    /// An option whose condition does not hold is none, unless the record had it before. Nor is one whose condition has no answer.
+    fn choose(&self, field: &Field, options: &[(String, When)], scene: &Scene<'_>, outcome: &mut Outcome) {
+        let has = |record: &Row, option: &str| match record.get(&field.name) {
+            Some(Value::String(own)) => own == option,
+            Some(Value::Array(own)) => own.iter().any(|own| own == option),
+            Some(_) | None => false,
+        };
+        for (option, when) in options {
+            let is_new = has(scene.record, option) && !scene.previous.is_some_and(|previous| has(previous, option));
+            if !is_new {
+                continue;
+            }
+            match when {
+                When::Broken => outcome.violations.push(contract::no_option(field, option)),
+                When::Rule(rule) => match rule.holds(scene) {
+                    Ok(true) => {}
+                    Ok(false) => outcome.violations.push(contract::no_option(field, option)),
+                    Err(unknown) => outcome.violations.push(unevaluable(field, "visibleWhen", unknown)),
+                },
+            }
         }
     }
 
@@ -395,8 +428,8 @@ fn readonly(field: &Field) -> Violation {
     record_violation(&field.name, ViolationCode::Readonly, format!("{} takes no value", field.label))
 }
 
-fn unevaluable(field: &Field, unknown: Unknown) -> Violation {
-    let message = format!("{}: requiredWhen could not be evaluated ({})", field.label, unknown.reason());
+fn unevaluable(field: &Field, rule: &str, unknown: Unknown) -> Violation {
+    let message = format!("{}: {rule} could not be evaluated ({})", field.label, unknown.reason());
     Violation::of_field(field, ViolationCode::Rule, message).with([("reason", Value::from("unevaluable"))])
 }
 

@@ -35,6 +35,8 @@ pub enum Mechanism<'p> {
     Expression(&'p Field),
     /// A field must have a value where its record meets a condition.
     RequiredWhen(&'p Field),
+    /// An option of a field is there for records that meet a condition.
+    OptionWhen(&'p Field),
     /// A stored value stays where its record meets a condition. A new record has none.
     ReadonlyWhen(&'p Field),
     /// The record must pass this.
@@ -58,13 +60,14 @@ impl ObjectRules {
         found.extend(self.parent_field().map(|_| Mechanism::Master));
         of_object(object, found);
         for (field, rules) in object.fields.values().zip(fields) {
-            let FieldRules { default, readonly_when, required_when, autonumber } = rules;
+            let FieldRules { default, readonly_when, required_when, autonumber, options } = rules;
             found.extend(default.as_ref().map(|default| match has_same(default) {
                 true => Mechanism::SameDefault(field),
                 false => Mechanism::OwnDefault(field),
             }));
             found.extend(readonly_when.as_ref().map(|_| Mechanism::ReadonlyWhen(field)));
             found.extend(required_when.as_ref().map(|_| Mechanism::RequiredWhen(field)));
+            found.extend((!options.is_empty()).then_some(Mechanism::OptionWhen(field)));
             found.extend(autonumber.as_ref().map(|_| Mechanism::Autonumber(field)));
             of_field(field, found);
         }
@@ -135,6 +138,7 @@ fn of_field<'p>(field: &'p Field, found: &mut Vec<Mechanism<'p>>) {
         not_null: _,
         readonly: _,
         options: _,
+        picklist: _,
         precision: _,
         scale: _,
         min: _,

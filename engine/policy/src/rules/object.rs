@@ -47,6 +47,8 @@ pub(super) struct FieldRules {
     pub(super) readonly_when: Option<When>,
     pub(super) required_when: Option<When>,
     pub(super) autonumber: Option<AutonumberFormat>,
+    /// Options that are there for some records only, by their values.
+    pub(super) options: Vec<(String, When)>,
 }
 
 /// What metadata demands of the records of one object.
@@ -99,11 +101,20 @@ impl ObjectRules {
         self.validations.iter().map(CompiledValidation::name)
     }
 
+    /// Fields that no two records share.
+    #[must_use]
+    pub fn uniques(&self) -> &[UniqueGroup] {
+        &self.uniques
+    }
+
     /// The field whose target rules read as `parent`, if any does.
     #[must_use]
     pub fn parent_field(&self) -> Option<&Field> {
         let reads = |when: &Option<When>| matches!(when, Some(When::Rule(rule)) if rule.names_parent());
-        let any = self.fields.iter().any(|rules| reads(&rules.readonly_when) || reads(&rules.required_when));
+        let reads_option = |(_, when): &(String, When)| matches!(when, When::Rule(rule) if rule.names_parent());
+        let any = self.fields.iter().any(|rules| {
+            reads(&rules.readonly_when) || reads(&rules.required_when) || rules.options.iter().any(reads_option)
+        });
         self.object.master_detail().filter(|_| any)
     }
 
@@ -142,6 +153,13 @@ impl Compiler<'_> {
         };
         let readonly_when = when("readonlyWhen", &field.readonly_when);
         let required_when = when("requiredWhen", &field.required_when);
+        let options = field.options.iter().filter_map(|option| {
+            let expression = option.visible_when.as_ref()?;
+            let compiled = Rule::compile(expression, self.object, self.master, Reach::PreviousAndParent);
+            // One that cannot be evaluated keeps its option from being chosen, and nothing else from being written.
+            Some((option.value.clone(), compiled.map_or(When::Broken, |rule| When::Rule(Box::new(rule)))))
+        });
+        let options = options.collect();
         let default = field.default.as_ref().map(|default| match default {
             DefaultValue::Literal(value) => FieldDefault::Literal(value.clone()),
             DefaultValue::Now => FieldDefault::Now,
@@ -167,7 +185,7 @@ impl Compiler<'_> {
                 });
             }
         }
-        FieldRules { default, readonly_when, required_when, autonumber }
+        FieldRules { default, readonly_when, required_when, autonumber, options }
     }
 }
 

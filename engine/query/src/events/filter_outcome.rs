@@ -37,7 +37,8 @@ pub(super) fn filter_outcome(filter: &RowFilter, record: &Map<String, Value>) ->
             | Test::In { .. }
             | Test::IsNull { .. }
             | Test::Text { .. }
-            | Test::ListContains { .. },
+            | Test::ListContains { .. }
+            | Test::HasElements { .. },
         ) => match filter.evaluate(record, &NoRows)? {
             true => FilterOutcome::Passes,
             false => FilterOutcome::Fails,

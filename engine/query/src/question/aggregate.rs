@@ -1,15 +1,60 @@
 //! What is computed of groups, as ObjectStack computes it: nothing sums up to 0, booleans are 0 and 1, texts are 0 in sums.
 
-use super::refusal::query;
+use super::refusal::{field as refused_field, query};
 use super::shape::word;
 use arrow::datatypes::DataType;
 use datafusion::execution::SessionState;
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::expr::AggregateFunction as Call;
 use datafusion::logical_expr::{Expr, cast, lit, when};
+use querygate_metadata::model::{Field, FieldType};
 use querygate_query_api::requests::question::{AggregateFunction, JsonForm};
+use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, Result};
 use std::sync::Arc;
+
+/// Whether a field has one value that is neither a list nor a document.
+pub(super) fn has_plain_value(field: &Field) -> bool {
+    use FieldType as F;
+    let is_list_or_document = matches!(
+        field.field_type,
+        F::Multiselect
+            | F::Checkboxes
+            | F::Tags
+            | F::Location
+            | F::Address
+            | F::Json
+            | F::Composite
+            | F::Record
+            | F::Repeater
+            | F::Vector
+    );
+    !field.multiple && !is_list_or_document
+}
+
+/// # Errors
+/// `INVALID_FIELD`: the function takes no field of this type (release 17.6). A rate does not add up, and texts have no order that all
+/// stores share.
+pub(super) fn check_operand(function: AggregateFunction, field: &Field) -> Result<()> {
+    use FieldType as F;
+    let is_amount = matches!(
+        field.field_type,
+        F::Number | F::Currency | F::Rating | F::Slider | F::Progress | F::Summary | F::Boolean | F::Toggle
+    );
+    let is_moment = matches!(field.field_type, F::Date | F::Datetime | F::Time);
+    let takes = match function {
+        AggregateFunction::Count => true,
+        AggregateFunction::CountDistinct => has_plain_value(field),
+        AggregateFunction::Sum => is_amount,
+        AggregateFunction::Avg => is_amount || field.field_type == F::Percent,
+        AggregateFunction::Min | AggregateFunction::Max => is_amount || is_moment || field.field_type == F::Percent,
+    };
+    if takes && (has_plain_value(field) || function == AggregateFunction::Count) {
+        return Ok(());
+    }
+    let message = format!("'{}' does not apply to '{}' of type {}", word(function), field.name, field.field_type.name());
+    Err(refused_field(VendorCode::InvalidField, &field.name, message))
+}
 
 /// A computed value: the call, and how its value is written.
 #[derive(Debug)]

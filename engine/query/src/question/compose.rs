@@ -1,6 +1,6 @@
 //! Makes the plan of a question, over the principal's own governed table.
 
-use super::aggregate::Aggregate;
+use super::aggregate::{Aggregate, check_operand, has_plain_value};
 use super::object::{Standing, describe_field, form, open, standing, visible};
 use super::parameters::Parameters;
 use super::reading::Reading;
@@ -20,7 +20,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use querygate_catalog::row_filter::user_filter;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
-use querygate_metadata::model::FieldType;
+use querygate_metadata::model::{FieldType, StrictRule};
 use querygate_policy::filter::RowFilter;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
 use querygate_query_api::own_names::is_reserved;
@@ -295,6 +295,10 @@ impl<'a> Composer<'a> {
         let mut keys = Vec::with_capacity(question.group_by.len());
         for key in &question.group_by {
             let field = open(self.visible, &key.field, VendorCode::InvalidField)?;
+            if !has_plain_value(field) && self.context.protocol.has(StrictRule::GroupType) {
+                let message = format!("'{}' of type {} is no key of groups", field.name, field.field_type.name());
+                return Err(refused_field(VendorCode::InvalidField, &field.name, message));
+            }
             let name = key.alias.clone().unwrap_or_else(|| field.name.clone());
             let (expr, own) = (named(&field.name), form(field.value_type()));
             self.shape.groups.push((field.name.clone(), key.bucket, name.clone()));
@@ -323,6 +327,9 @@ impl<'a> Composer<'a> {
             None => None,
             Some(filter) => Some(self.lowered(filter, schema)?),
         };
+        if let Some(field) = field.filter(|_| self.context.protocol.has(StrictRule::AggregateType)) {
+            check_operand(aggregation.function, field)?;
+        }
         let of = field.map(|field| (field.name.as_str(), named(&field.name), form(field.value_type())));
         let aggregate = Aggregate::new(self.state, aggregation.function, of, narrowed)?;
         let column = match (aggregate.form, field) {

@@ -140,6 +140,10 @@ impl Text {
                 self.name(column);
                 self.word("$has?");
             }
+            Test::HasElements { column } => {
+                self.name(column);
+                self.word("$has");
+            }
             Test::InRelated { column, object, filter, select } => {
                 self.name(column);
                 self.word("$in");

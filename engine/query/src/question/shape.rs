@@ -105,6 +105,7 @@ impl Shape {
                     Test::Text { column: name(&column), kind, pattern, negated }
                 }
                 Test::ListContains { column, value } => Test::ListContains { column: name(&column), value },
+                Test::HasElements { column } => Test::HasElements { column: name(&column) },
                 Test::InRelated { column, object, filter, select } => {
                     Test::InRelated { column: name(&column), object, filter, select }
                 }
@@ -145,6 +146,7 @@ fn test_json(test: &Test) -> Value {
             if *negated { json!({ "$not": test }) } else { test }
         }
         Test::ListContains { column, .. } => of(column, "$contains", json!("?")),
+        Test::HasElements { column } => of(column, "$empty", json!(false)),
         Test::InRelated { column, object, filter, select } => {
             of(column, "$in", json!({ "object": object, "field": select, "where": filter_json(filter) }))
         }

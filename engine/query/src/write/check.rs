@@ -108,7 +108,8 @@ pub(crate) fn is_related(filter: &RowFilter) -> bool {
             | Test::In { .. }
             | Test::IsNull { .. }
             | Test::Text { .. }
-            | Test::ListContains { .. },
+            | Test::ListContains { .. }
+            | Test::HasElements { .. },
         ) => false,
     }
 }

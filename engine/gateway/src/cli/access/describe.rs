@@ -61,6 +61,7 @@ fn test(test: &Test) -> String {
             format!("{}{column} {verb} {}", not(*negated), operand(pattern))
         }
         Test::ListContains { column, value } => format!("{column} has {}", operand(value)),
+        Test::HasElements { column } => format!("{column} has elements"),
         Test::InRelated { column, object, filter, select } => {
             format!("{column} in ({select} of {object} where {})", self::filter(filter))
         }

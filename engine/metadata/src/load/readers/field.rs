@@ -62,6 +62,7 @@ fn read_field<'a>(name: &str, at: &At<'a>, owner: &Owner<'_>, links: &mut Links<
         sortable: map.flag("sortable", true),
         reference: read_reference(&map, field_type, owner, links),
         options: read_options(&map),
+        picklist: read_picklist_name(&map, field_type, links),
         precision: map.small("precision", 0, u32::MAX),
         scale: map.small("scale", 0, u32::MAX),
         min: map.number("min"),
@@ -206,7 +207,24 @@ fn read_reference<'a>(
     }
 }
 
-fn read_options(map: &Map<'_>) -> Vec<SelectOption> {
+/// The shared list that a field takes its options from.
+fn read_picklist_name<'a>(map: &Map<'a>, field_type: FieldType, links: &mut Links<'a>) -> Option<String> {
+    let at = map.get("picklist")?;
+    let name = at.text()?;
+    let takes_options = matches!(
+        field_type,
+        FieldType::Select | FieldType::Radio | FieldType::Multiselect | FieldType::Checkboxes | FieldType::Tags
+    );
+    if !takes_options {
+        at.error(format!("a {} field has no options", field_type.name()));
+    } else if map.get("options").is_some() {
+        at.error_with("a field has options of its own or those of a picklist, not both", "Leave out one of the two.");
+    }
+    links.add(Link { at, target: Target::Picklist(name.clone()) });
+    Some(name)
+}
+
+pub(in crate::load) fn read_options(map: &Map<'_>) -> Vec<SelectOption> {
     let mut options: Vec<SelectOption> = Vec::new();
     for at in map.list("options") {
         let Some(option) = at.map(&shapes::OPTION) else { continue };

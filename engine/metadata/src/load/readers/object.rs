@@ -54,6 +54,8 @@ pub(in crate::load) fn read_object<'a>(at: &At<'a>, package: &str, links: &mut L
     let Enable { api_enabled, api_methods, track_history } = read_enable(&map);
     let own_datasource = read_datasource(&map, links);
     note_field(&map, "nameField", &name, links);
+    // A picture of the record, for people.
+    note_field(&map, "imageField", &name, links);
     let object = Object {
         label: map.text("label").unwrap_or_else(|| name.clone()),
         plural_label: map.text("pluralLabel"),

@@ -36,6 +36,8 @@ pub(in crate::load) const COLLECTIONS: &[&str] = &[
     "mappings",
     "analyticsCubes",
     "connectors",
+    "picklists",
+    "picklistExtensions",
     "data",
 ];
 
@@ -106,6 +108,7 @@ pub(in crate::load) const OBJECT: Shape = Shape {
         "description",
         "fields",
         "nameField",
+        "imageField",
         "datasource",
         "external",
         "sharingModel",
@@ -162,6 +165,7 @@ pub(in crate::load) const FIELD: Shape = Shape {
         "max",
         "step",
         "options",
+        "picklist",
         "reference",
         "deleteBehavior",
         "expression",
@@ -353,6 +357,10 @@ pub(in crate::load) const SHARED_WITH: Shape =
     Shape { what: "a recipient", read: &["type", "value"], ignored: &[], removed: &[] };
 pub(in crate::load) const POSITION: Shape =
     Shape { what: "a position", read: &["name", "label", "description"], ignored: &["delegatable"], removed: &[] };
+pub(in crate::load) const PICKLIST: Shape =
+    Shape { what: "a picklist", read: &["name", "label", "options"], ignored: &["description"], removed: &[] };
+pub(in crate::load) const PICKLIST_EXTENSION: Shape =
+    Shape { what: "a picklist extension", read: &["extend", "options"], ignored: &[], removed: &[] };
 pub(in crate::load) const CAPABILITY: Shape = Shape {
     what: "a capability",
     read: &["name", "label", "description"],

@@ -105,6 +105,7 @@ fn system_field(name: &str, columns: &Columns<'_>) -> Field {
         sortable: true,
         reference: reference.map(str::to_owned),
         options: Vec::new(),
+        picklist: None,
         precision: None,
         scale: None,
         min: None,

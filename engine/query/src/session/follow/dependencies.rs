@@ -84,7 +84,8 @@ fn related_of(filter: &RowFilter, found: &mut BTreeSet<String>) {
             | Test::In { .. }
             | Test::IsNull { .. }
             | Test::Text { .. }
-            | Test::ListContains { .. },
+            | Test::ListContains { .. }
+            | Test::HasElements { .. },
         ) => {}
     }
 }

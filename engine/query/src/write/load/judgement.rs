@@ -25,7 +25,8 @@ pub(super) fn is_by_columns(mechanism: &Mechanism<'_>, targeted: &Targeted) -> b
         | Mechanism::Master
         | Mechanism::Autonumber(_)
         | Mechanism::Expression(_)
-        | Mechanism::RequiredWhen(_) => false,
+        | Mechanism::RequiredWhen(_)
+        | Mechanism::OptionWhen(_) => false,
         Mechanism::OwnDefault(field) => targeted.assigned().contains(&field.name),
         // The source keeps them, or they are asked for afterwards.
         Mechanism::Unique(group) => group.organization.is_none() && table.keeps_unique(&group.fields),
@@ -71,7 +72,11 @@ fn implies(filter: &RowFilter, table: &WriteTarget, passes: bool) -> bool {
                 .all(|value| is_exact(field, value.value()) || (passes != *negated && is_text(field, value.value())))
         }),
         RowFilter::Test(
-            Test::CompareColumns { .. } | Test::Text { .. } | Test::ListContains { .. } | Test::InRelated { .. },
+            Test::CompareColumns { .. }
+            | Test::Text { .. }
+            | Test::ListContains { .. }
+            | Test::HasElements { .. }
+            | Test::InRelated { .. },
         ) => false,
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn refuse_read(
             | Mechanism::OwnDefault(_)
             | Mechanism::Expression(_)
             | Mechanism::RequiredWhen(_)
+            | Mechanism::OptionWhen(_)
             | Mechanism::ReadonlyWhen(_)
             | Mechanism::Mask(_)
             | Mechanism::Owner

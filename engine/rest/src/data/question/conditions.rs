@@ -60,13 +60,15 @@ fn conditions(items: &[Value], parameter: &str, depth: usize) -> Result<Value, R
 
 fn comparison(field: &str, operator: &str, value: Option<&Value>, parameter: &str) -> Result<Value, Refusal> {
     let null_test = match operator.to_ascii_lowercase().as_str() {
-        "is_null" | "isnull" | "is_empty" | "isempty" | "null" => Some(true),
-        "is_not_null" | "isnotnull" | "is_not_empty" | "isnotempty" | "not_null" => Some(false),
+        "is_null" | "isnull" | "null" => Some(("$null", true)),
+        "is_not_null" | "isnotnull" | "not_null" => Some(("$null", false)),
+        "is_empty" | "isempty" => Some(("$empty", true)),
+        "is_not_empty" | "isnotempty" => Some(("$empty", false)),
         _ => None,
     };
     let test = match (null_test, value) {
         // `["f", "is_null", false]` asks for the opposite.
-        (Some(is_null), value) => json!({"$null": is_null == (value != Some(&Value::Bool(false)))}),
+        (Some((operator, is)), value) => json!({operator: is == (value != Some(&Value::Bool(false)))}),
         (None, None) => return Err(malformed(parameter, "a comparison has a value")),
         (None, Some(value)) => {
             let Some(name) = operator_of(operator) else {
