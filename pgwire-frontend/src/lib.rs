@@ -26,3 +26,4 @@ mod wire;
 
 pub use config::{DoorConfig, TlsSettings};
 pub use door::PostgresDoor;
+pub use encode::TextCells;

@@ -1,5 +1,7 @@
 //! Loads ObjectStack metadata for commands that only look at it, and prints its findings. Serving goes through wiring.
 
+pub(crate) mod tables;
+
 use crate::config::{Config, Tenancy};
 use crate::output::{Output, Stream};
 use querygate_extension::{Extensions, Kind};

@@ -47,6 +47,14 @@ impl Shell {
         self.run_all(text, output, false).await
     }
 
+    /// Runs a text that was given as an argument: statements, or one backslash command.
+    pub(crate) async fn run_argument(&mut self, text: &str, output: &mut Output) -> Result<bool> {
+        match text.trim() {
+            command if command.starts_with('\\') => self.meta(command, output).await.map(|_| true),
+            _ => self.run(text, output).await,
+        }
+    }
+
     /// As [`Shell::run`]; `goes_on`: statements behind one that fails are run, too.
     async fn run_all(&mut self, text: &str, output: &mut Output, goes_on: bool) -> Result<bool> {
         let mut well = true;
@@ -93,7 +101,7 @@ impl Shell {
             Outcome::Rows(mut rows) => {
                 let mut printer = Printer::new(self.format, &rows.columns);
                 while let Some(batch) = rows.batches.next().await {
-                    printer.batch(&batch?, output)?;
+                    printer.batch(&batch?, Some(self.session.as_ref()), output)?;
                 }
                 let count = printer.finish(output)?;
                 self.effects(output).map_err(written)?;
@@ -103,7 +111,7 @@ impl Shell {
             Outcome::CopyOut(mut rows, _) => {
                 let mut printer = Printer::new(Format::Csv, &rows.columns);
                 while let Some(batch) = rows.batches.next().await {
-                    printer.batch(&batch?, output)?;
+                    printer.batch(&batch?, Some(self.session.as_ref()), output)?;
                 }
                 printer.finish(output).map(|_| ())
             }

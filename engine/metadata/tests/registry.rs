@@ -97,9 +97,15 @@ fn a_needed_package_stays() {
 #[test]
 fn picklists_are_named_once_and_known() {
     for (text, said) in [
-        ("picklists: [{ name: trades, label: T, options: [{ value: wood, label: W }] }]", "picklist 'trades' is defined twice"),
+        (
+            "picklists: [{ name: trades, label: T, options: [{ value: wood, label: W }] }]",
+            "picklist 'trades' is defined twice",
+        ),
         ("picklistExtensions: [{ extend: trade, options: [{ value: wood, label: W }] }]", "unknown picklist 'trade'"),
-        ("picklistExtensions: [{ extend: trades, options: [{ value: steel, label: S }] }]", "has the option 'steel' already"),
+        (
+            "picklistExtensions: [{ extend: trades, options: [{ value: steel, label: S }] }]",
+            "has the option 'steel' already",
+        ),
         ("picklists: [{ name: empty, label: E }]", "options"),
         ("objects: [{ name: o, fields: { a: { type: select, picklist: trade } } }]", "unknown picklist 'trade'"),
         ("objects: [{ name: o, fields: { a: { type: text, picklist: trades } } }]", "a text field has no options"),

@@ -15,7 +15,7 @@ pub mod hooks;
 mod layers;
 mod mask;
 mod pattern;
-mod platform;
+pub mod platform;
 mod principal;
 pub mod query_filter;
 mod read;
@@ -29,6 +29,5 @@ pub use decision::{DenyReason, Layer, LayerEffect, LayerVerdict, Permit, ReadDec
 pub use evaluator::Evaluator;
 pub use filter::RowFilter;
 pub use mask::Mask;
-pub use platform::{PlatformReach, PlatformRead};
 pub use principal::resolve_principal;
 pub use unusable::UnusableRule;

@@ -6,7 +6,7 @@ mod stacks;
 mod support;
 
 use querygate_metadata::model::TenancyPosture;
-use querygate_policy::PlatformReach;
+use querygate_policy::platform::PlatformReach;
 use serde_json::{Value, json};
 use stacks::{policy, rows, set, stack, world};
 use support::World;
@@ -18,7 +18,10 @@ fn sets() -> Value {
         set("reads", json!({"objects": {"sys_user": {"allowRead": true}}})),
         set("sees", json!({"objects": {"sys_user": sees, "sys_position": sees}})),
         set("sees_everything", json!({"objects": {"*": sees}})),
-        set("without_mail", json!({"objects": {"sys_user": sees}, "fields": {"sys_user.email": {"readable": false, "editable": false}}})),
+        set(
+            "without_mail",
+            json!({"objects": {"sys_user": sees}, "fields": {"sys_user.email": {"readable": false, "editable": false}}})
+        ),
         set("with_mail", json!({"objects": {}, "fields": {"sys_user.email": {"readable": true, "editable": false}}})),
         set("bound", json!({"objects": {"sys_user": sees, "sys_position": sees}, "rowLevelSecurity": owned})),
         set("bound_reader", json!({"objects": {"sys_user": {"allowRead": true}}, "rowLevelSecurity": owned})),
@@ -46,7 +49,8 @@ fn a_key_that_is_good_for_other_objects_reads_none() {
 #[test]
 fn a_field_that_no_set_opens_is_hidden() {
     let world = world(sets());
-    let hidden = |sets: &[&str]| world.platform("ada", sets, "sys_user", None).hidden_fields.into_iter().collect::<Vec<_>>();
+    let hidden =
+        |sets: &[&str]| world.platform("ada", sets, "sys_user", None).hidden_fields.into_iter().collect::<Vec<_>>();
     assert_eq!(hidden(&["without_mail"]), ["email"]);
     assert!(hidden(&["without_mail", "with_mail"]).is_empty());
 }

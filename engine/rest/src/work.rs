@@ -96,11 +96,7 @@ impl Work {
     ///
     /// # Errors
     /// What keeps them cannot be read; 53200: there is no room for them.
-    pub(crate) fn own_records(
-        &self,
-        object: &str,
-        ids: Option<&BTreeSet<&str>>,
-    ) -> Result<(OwnRecords, Held), Error> {
+    pub(crate) fn own_records(&self, object: &str, ids: Option<&BTreeSet<&str>>) -> Result<(OwnRecords, Held), Error> {
         let found = self.platform.own_records(&self.principal, object, ids)?;
         let size = |(name, value): (&String, &Value)| name.len() + value.as_str().map_or(0, str::len) + FIELD_BYTES;
         let mut held = self.held();

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "rows are those of the batch at hand, places those of what was written")]
 
 mod binary;
+mod cells;
 mod column;
 mod datetime;
 mod float;
@@ -16,6 +17,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use cells::TextCells;
 pub(crate) use datetime::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 pub(crate) use shape::{CopyText, Shape};
 pub(crate) use style::Style;

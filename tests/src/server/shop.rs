@@ -44,12 +44,7 @@ impl Shop {
         Self::made((&format!("protocol = \"{protocol}\""), stack), source, users, make)
     }
 
-    fn made(
-        (metadata, stack): (&str, &str),
-        source: &str,
-        users: &[(&str, &str)],
-        make: impl FnOnce(&Path),
-    ) -> Self {
+    fn made((metadata, stack): (&str, &str), source: &str, users: &[(&str, &str)], make: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("metadata")).unwrap();

@@ -160,6 +160,7 @@ fn labels_are_what_rows_are_ordered_by() {
     let by = json!({"measures": ["orders"], "dimensions": ["region"], "order": {"region": "asc"}});
     let found = rows(&by);
     assert_eq!((&found[0]["region"], &found[1]["region"]), (&json!("America"), &json!("Europe")));
-    let page = json!({"measures": ["orders"], "dimensions": ["region"], "order": {"region": "asc"}, "limit": 1, "offset": 1});
+    let page =
+        json!({"measures": ["orders"], "dimensions": ["region"], "order": {"region": "asc"}, "limit": 1, "offset": 1});
     assert_eq!(rows(&page)[0]["region"], "Europe");
 }

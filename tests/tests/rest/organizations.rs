@@ -19,7 +19,8 @@ permissions:
       yard_boat: { allowRead: true, allowCreate: true, allowEdit: true, viewAllRecords: true, modifyAllRecords: true }
       sys_user: { allowRead: true, viewAllRecords: true }
 "#;
-const ROWS: &str = "CREATE TABLE yard_boat(id TEXT PRIMARY KEY NOT NULL, name TEXT, organization_id TEXT, owner_id TEXT, \
+const ROWS: &str =
+    "CREATE TABLE yard_boat(id TEXT PRIMARY KEY NOT NULL, name TEXT, organization_id TEXT, owner_id TEXT, \
      created_at TIMESTAMPTZ_TEXT, created_by TEXT, updated_at TIMESTAMPTZ_TEXT, updated_by TEXT);
 INSERT INTO yard_boat(id, name, organization_id) VALUES ('b1', 'Ada', 'oa'), ('b2', 'Bea', 'ob');";
 
@@ -53,8 +54,12 @@ fn a_new_record_names_no_other_organization() {
     let create = |record: &Value| ask(&yard, "POST", "/data/yard_boat", Some(record));
     let (status, refused) = create(&json!({"id": "n1", "name": "Cam", "organization_id": "ob"}));
     assert_eq!((status, &refused["code"]), (403, &json!("PERMISSION_DENIED")), "{refused}");
-    let (status, many) =
-        ask(&yard, "POST", "/data/yard_boat/createMany", Some(&json!([{"id": "n2", "name": "Dee", "organization_id": "ob"}])));
+    let (status, many) = ask(
+        &yard,
+        "POST",
+        "/data/yard_boat/createMany",
+        Some(&json!([{"id": "n2", "name": "Dee", "organization_id": "ob"}])),
+    );
     assert_ne!(status, 201, "{many}");
     assert_eq!(create(&json!({"id": "n3", "name": "Eve", "organization_id": "oa"})).0, 201);
     assert_eq!(create(&json!({"id": "n4", "name": "Fay"})).0, 201);

@@ -160,15 +160,22 @@ fn groups_and_aggregates_are_of_types_that_have_them() {
         let body = json!({"aggregations": [{"function": function, "field": field, "alias": "it"}]});
         gate.ask("nora", "POST", "/data/shop_deals/query", Some(&body)).status
     };
-    for (function, field) in
-        [("sum", "name"), ("avg", "name"), ("min", "name"), ("sum", "rate"), ("sum", "closed"), ("count_distinct", "tags")]
-    {
+    for (function, field) in [
+        ("sum", "name"),
+        ("avg", "name"),
+        ("min", "name"),
+        ("sum", "rate"),
+        ("sum", "closed"),
+        ("count_distinct", "tags"),
+    ] {
         let body = json!({"aggregations": [{"function": function, "field": field, "alias": "it"}]});
         let refused = strict.refused("nora", "POST", "/data/shop_deals/query", Some(&body));
         assert_eq!(refused, (400, "INVALID_FIELD".to_owned()), "{function} {field}");
     }
     assert_eq!((status(&earlier, "sum", "name"), status(&earlier, "sum", "rate")), (200, 200));
-    for (function, field) in [("avg", "rate"), ("max", "closed"), ("sum", "flag"), ("count", "tags"), ("count_distinct", "name")] {
+    for (function, field) in
+        [("avg", "rate"), ("max", "closed"), ("sum", "flag"), ("count", "tags"), ("count_distinct", "name")]
+    {
         assert_eq!(status(&strict, function, field), 200, "{function} {field}");
     }
     let by = json!({"groupBy": ["tags"], "aggregations": [{"function": "count", "alias": "it"}]});
@@ -192,8 +199,13 @@ fn an_option_is_chosen_where_its_condition_holds() {
     assert_eq!(create("o4", 6, "mine"), refused);
     let unknown = json!({"id": "o5", "note": "x", "pick": "large"});
     let answer = gate.ask("nora", "POST", "/data/shop_deals", Some(&unknown));
-    assert_eq!((answer.status, &answer.json()["fields"][0]["code"]), (400, &json!("rule_violation")), "of nothing, it is not known");
-    let change = |id: &str, values: &Value| gate.ask("nora", "PATCH", &format!("/data/shop_deals/{id}"), Some(values)).status;
+    assert_eq!(
+        (answer.status, &answer.json()["fields"][0]["code"]),
+        (400, &json!("rule_violation")),
+        "of nothing, it is not known"
+    );
+    let change =
+        |id: &str, values: &Value| gate.ask("nora", "PATCH", &format!("/data/shop_deals/{id}"), Some(values)).status;
     assert_eq!(change("o1", &json!({"pick": "large"})), 400);
     assert_eq!(change("o1", &json!({"n": 7, "pick": "large"})), 200);
     // What a record has already stays.

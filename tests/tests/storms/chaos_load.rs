@@ -30,14 +30,12 @@ fn statements(places: &[&Place]) -> Vec<ReaderStatement> {
         let sum = match places[at].store {
             // A document store reads while others write: it may see half of a transfer.
             Store::MongoDb(_) => (format!("SELECT count(*) FROM {accounts}"), ACCOUNTS.to_string()),
-            _ => (
-                format!("SELECT sum(amount) FROM {accounts}"),
-                (i64::try_from(ACCOUNTS).unwrap() * AMOUNT).to_string(),
-            ),
+            _ => {
+                (format!("SELECT sum(amount) FROM {accounts}"), (i64::try_from(ACCOUNTS).unwrap() * AMOUNT).to_string())
+            }
         };
         let look_up = (format!("SELECT region FROM {accounts} WHERE id = 'a007'"), "eu".to_owned());
-        let joined =
-            format!("SELECT count(*) FROM {accounts} l JOIN {others} r ON l.id = r.id");
+        let joined = format!("SELECT count(*) FROM {accounts} l JOIN {others} r ON l.id = r.id");
         [(sum, vec![at]), (look_up, vec![at]), ((joined, ACCOUNTS.to_string()), vec![at, next])]
     };
     let all = (0..places.len()).flat_map(of);

@@ -134,7 +134,9 @@ impl Lowering<'_> {
             Test::Text { column, kind, pattern, negated: outside } => {
                 self.text(column, *kind, pattern.value(), *outside != negated, scope)
             }
-            Test::ListContains { .. } | Test::HasElements { .. } => Err(refused("a policy tests the elements of a list")),
+            Test::ListContains { .. } | Test::HasElements { .. } => {
+                Err(refused("a policy tests the elements of a list"))
+            }
             Test::InRelated { column, object, filter, select } => {
                 self.related(column, object, filter, select, negated, scope)
             }

@@ -8,6 +8,7 @@ use super::default_config;
 use super::extract::ExtractArgs;
 use crate::config::Config;
 use crate::config::tls::Tls;
+use crate::metadata::tables::SqlDialect;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use keys::{KeyAddArgs, KeyListArgs, KeyRevokeArgs};
 pub(super) use operation::{DoctorArgs, HealthArgs, ReloadArgs, WorkerArgs};
@@ -60,6 +61,8 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Write ObjectStack metadata for an existing SQLite file, a folder of files, or a database server
     Introspect(IntrospectArgs),
+    /// Print the tables that the objects of a source need, as SQL
+    Tables(TablesArgs),
     /// Add users with a SCRAM-SHA-256 verifier, list users
     User(UserArgs),
     /// API keys for programs, at all doors: add, list, revoke
@@ -196,7 +199,7 @@ pub(super) struct AdviseArgs {
 )]
 pub(super) struct CheckArgs {
     /// A configuration of a gate or of a worker (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
-    #[arg(value_name = "FILE|DIR")]
+    #[arg(value_name = "FILE|DIR", env = "QUERYGATE_CONFIG")]
     pub(super) path: Option<PathBuf>,
     /// Do not print warnings
     #[arg(short, long)]
@@ -289,6 +292,22 @@ pub(crate) struct IntrospectArgs {
     /// Folder to write <namespace>.json into; default: print
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  querygate tables | sqlite3 crm.sqlite\n  querygate tables querygate.toml --source crm | psql 'postgres://owner@db.example/crm'\n  querygate tables app.json --dialect postgres\n\nFor an ObjectStack package over an empty database. It prints, and runs nothing. Tables that are there stay as they are: each statement says IF NOT EXISTS. The user who runs them owns the tables; the gate's users need rights on them."
+)]
+pub(super) struct TablesArgs {
+    /// A configuration (*.toml), an ObjectStack file (*.json, *.yaml) or a folder of those
+    #[arg(value_name = "FILE|DIR", default_value = "querygate.toml", env = "QUERYGATE_CONFIG")]
+    pub(super) path: PathBuf,
+    /// Objects of this source alone; may be left out where the configuration has one
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) source: Option<String>,
+    /// Whose SQL [default: the source's]
+    #[arg(long, value_name = "DIALECT")]
+    pub(super) dialect: Option<SqlDialect>,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod hook;
 mod key;
 mod reload;
 mod sql;
+mod tables;
 mod user;
 mod worker;
 
@@ -92,6 +93,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
         Command::Access(args) => access::run(&args, output),
         Command::Init(args) => crate::init::run(&args, output),
         Command::Introspect(args) => crate::introspect::run(&args, output),
+        Command::Tables(args) => tables::run(&args, output),
         Command::User(args) => user::run(&args, output),
         Command::Key(args) => key::run(&args, output),
         Command::Hook(args) => hook::run(&args, output),

@@ -17,7 +17,7 @@ pub(super) fn run(args: &SqlArgs, output: &mut Output) -> Result<Ended> {
     let format = if args.csv { Format::Csv } else { Format::Table };
     with_shell(&args.config, &args.user, Form { format, timeout: None }, output, async |shell, output| {
         match &args.query {
-            Some(query) => shell.run(query, output).await,
+            Some(query) => shell.run_argument(query, output).await,
             None if output.interactive() => shell.talk(output).await.map(|()| true),
             None => {
                 let text = output.read_all().map_err(written)?;

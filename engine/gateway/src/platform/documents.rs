@@ -35,8 +35,19 @@ const JOB: &[&str] =
 const WEBHOOK: &[&str] =
     &["name", "label", "description", "object", "triggers", "url", "method", "timeoutMs", "isActive", "active"];
 const API: &[&str] = &[
-    "name", "label", "summary", "description", "path", "method", "type", "target", "objectParams", "authRequired",
-    "cacheTtlSeconds", "object", "active",
+    "name",
+    "label",
+    "summary",
+    "description",
+    "path",
+    "method",
+    "type",
+    "target",
+    "objectParams",
+    "authRequired",
+    "cacheTtlSeconds",
+    "object",
+    "active",
 ];
 
 /// Every type that is listed.

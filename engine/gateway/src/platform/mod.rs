@@ -86,7 +86,7 @@ impl Resolved {
         Evaluator { policy: policies, principal: &self.principal, facts, now_ms: self.now_ms }
     }
 
-    /// Whether the principal may know how rules are made. By a credential that is good for less, nobody may.
+    /// Whether the principal may know how rules are made. A credential that is good for less does not let it.
     fn administers(&self) -> bool {
         let administers = self.principal.operator || self.principal.posture == Posture::PlatformAdmin;
         administers && self.principal.scope.is_none()

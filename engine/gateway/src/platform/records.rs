@@ -2,7 +2,7 @@
 //! reads them.
 
 use super::{GatePlatform, Resolved};
-use querygate_policy::PlatformReach;
+use querygate_policy::platform::PlatformReach;
 use querygate_query_api::requests::platform::{NewKey, OwnObject, OwnRecords};
 use querygate_types::{Error, Result};
 use serde_json::{Map, Value, json};

@@ -2,8 +2,8 @@
 
 use super::builtin;
 use super::extend;
-use super::picklists;
 use super::links::{Known, PLATFORM_CAPABILITIES};
+use super::picklists;
 use super::readers::source::route;
 use super::readers::{hook_filters, tables};
 use super::stack::{Drafts, LOCAL_PACKAGE};

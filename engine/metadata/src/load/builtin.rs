@@ -1,7 +1,9 @@
 //! The platform's own permission sets of 17.4, as its runtime stores them. Grants nothing on a stack's objects except
 //! through the `*` entries below.
 
-use crate::model::{Dialect, Expression, Location, ObjectPermission, PLATFORM_SETS, PermissionSet, RowOperation, RowPolicy};
+use crate::model::{
+    Dialect, Expression, Location, ObjectPermission, PLATFORM_SETS, PermissionSet, RowOperation, RowPolicy,
+};
 use indexmap::IndexMap;
 
 const READ_ONLY: &[&str] = &[

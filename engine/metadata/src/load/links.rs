@@ -1,8 +1,8 @@
 //! Names that point at other definitions, noted while reading and checked when everything is known.
 
 use super::native::{NativeKind, NativeNames};
-use crate::diagnostic::Severity;
 use super::picklists;
+use crate::diagnostic::Severity;
 use crate::model::{Field, FieldType, Object, PermissionSet, Position, Snapshot, is_platform};
 use crate::read::{At, nearest};
 use indexmap::IndexMap;

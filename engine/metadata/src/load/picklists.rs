@@ -51,7 +51,9 @@ pub(super) fn add_picklists(snapshot: &mut Snapshot, drafts: Vec<PicklistDraft<'
     for PicklistDraft { name, part, at, .. } in extensions {
         match snapshot.picklists.get_mut(&name) {
             Some(list) => {
-                if let Some(option) = part.options.iter().find(|option| list.options().any(|own| own.value == option.value)) {
+                if let Some(option) =
+                    part.options.iter().find(|option| list.options().any(|own| own.value == option.value))
+                {
                     at.error(format!("picklist '{name}' has the option '{}' already", option.value));
                 }
                 list.parts.push(part);
@@ -77,7 +79,8 @@ pub(crate) fn resolve(snapshot: &mut Snapshot) {
         let options = |list: &Option<String>| -> Option<Vec<SelectOption>> {
             Some(snapshot.picklists.get(list.as_deref()?)?.options().cloned().collect())
         };
-        let is_stale = object.fields.values().any(|field| options(&field.picklist).is_some_and(|own| own != field.options));
+        let is_stale =
+            object.fields.values().any(|field| options(&field.picklist).is_some_and(|own| own != field.options));
         if !is_stale {
             continue;
         }

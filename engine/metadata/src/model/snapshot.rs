@@ -1,8 +1,8 @@
 //! One immutable version of all metadata, with constant-time look-ups. Knows nothing of how it was loaded.
 
 use super::{
-    Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Picklist, Position, Protocol, RowPolicy,
-    SharingRule, Webhook,
+    Capability, Datasource, Facts, Location, MappingRule, Object, PermissionSet, Picklist, Position, Protocol,
+    RowPolicy, SharingRule, Webhook,
 };
 use crate::Diagnostic;
 use indexmap::IndexMap;

@@ -143,7 +143,10 @@ impl ObjectRules {
         // The tenant wall judges the organization that a new record names.
         let is_organization = self.object.tenant_field().is_some_and(|tenant| tenant.name == field.name);
         let is_walled = attempt.stamps.iter().any(|stamp| stamp.field == field.name);
-        if attempt.previous.is_none() && is_organization && is_walled && self.protocol.has(StrictRule::OtherOrganization)
+        if attempt.previous.is_none()
+            && is_organization
+            && is_walled
+            && self.protocol.has(StrictRule::OtherOrganization)
         {
             return false;
         }

@@ -5,8 +5,9 @@
 use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_metadata::model::{Facts, Protocol, Snapshot, TenancyPosture};
 use querygate_policy::filter::{RowLookup, refers_to};
+use querygate_policy::platform::PlatformRead;
 use querygate_policy::write::Change;
-use querygate_policy::{CompiledPolicy, Evaluator, PlatformRead, ReadDecision, resolve_principal};
+use querygate_policy::{CompiledPolicy, Evaluator, ReadDecision, resolve_principal};
 use querygate_types::principal::{Principal, Scope};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value};

@@ -62,7 +62,8 @@ pub(super) async fn answer(work: &Work, model: &Model, selection: &Selection) ->
 /// # Errors
 /// Rows are ordered by what is not selected.
 fn check_order(model: &Model, selection: &Selection) -> Result<(), Refusal> {
-    let names = || selection.dimensions.iter().chain(&selection.measures).chain(selection.times.iter().map(|time| &time.name));
+    let names =
+        || selection.dimensions.iter().chain(&selection.measures).chain(selection.times.iter().map(|time| &time.name));
     let is_known = |name: &str| {
         let compared = selection.comparison.as_ref().and_then(|_| name.strip_suffix(COMPARED));
         names().any(|own| model.own(own) == name || compared == Some(model.own(own)))
@@ -198,7 +199,8 @@ impl DatasetAnswer {
     pub(super) fn printed(&self, model: &Model, selection: &Selection) -> Result<String, Refusal> {
         let keys = model.keys(selection)?;
         let fields = Value::Array(self.fields.clone());
-        let mut body = format!("{{\"rows\":[{}],\"fields\":{fields}{}", self.grid.shown(), sql_member(model, selection));
+        let mut body =
+            format!("{{\"rows\":[{}],\"fields\":{fields}{}", self.grid.shown(), sql_member(model, selection));
         let ranges = self.ranges(&keys);
         if !ranges.is_empty() {
             body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));

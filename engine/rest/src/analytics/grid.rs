@@ -153,7 +153,8 @@ impl Grid {
             text.and_then(|text| value(text).ok()).filter(|value| !value.is_null() && *value != "")
         };
         self.rows.sort_by_cached_key(|row| {
-            let cells = places.iter().map(|(place, descending)| SortCell { value: cell(row, place), falls: *descending });
+            let cells =
+                places.iter().map(|(place, descending)| SortCell { value: cell(row, place), falls: *descending });
             cells.collect::<Vec<_>>()
         });
     }
@@ -227,7 +228,8 @@ impl GridKey {
 }
 
 fn too_many() -> Refusal {
-    let message = format!("More than {ROWS_MAX} groups: narrow the selection, or order by one falling measure and limit it.");
+    let message =
+        format!("More than {ROWS_MAX} groups: narrow the selection, or order by one falling measure and limit it.");
     Refusal::new(Code::DatasetInvalid, message)
 }
 
