@@ -5,15 +5,17 @@ use crate::door_state::DoorState;
 use crate::messages::encode::schema_bytes;
 use crate::metadata;
 use crate::sessions::bind::Bindings;
-use crate::sessions::session::{Bound, FlightSession};
+use crate::sessions::session::{Bound, FlightSession, PreparedStatement};
 use crate::sessions::statement::{Described, describe, parts, run_effects};
 use crate::tickets::seal::{later_ms, random_id};
 use crate::tickets::ticket::TicketBody;
 use arrow::datatypes::SchemaRef;
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _};
 use arrow_flight::{
     CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaResult, Ticket,
 };
 use bytes::Bytes;
+use prost::Message as _;
 use querygate_query_api::parts::{Parts, Split};
 use querygate_query_api::service::{Prepared, Session};
 use querygate_types::{Error, ErrorCode, Result};
@@ -54,6 +56,15 @@ struct Promised {
     schema: SchemaRef,
     /// The statement, and its values; none for a command of the door's own.
     statement: Option<(Arc<dyn Prepared>, Arc<Bindings>)>,
+    /// The command that any session of the user may run in place of the one that was given, which names what this session holds.
+    portable: Option<Bytes>,
+}
+
+/// The text of a prepared statement as a command: of one without values, outside of a transaction.
+fn portable(session: &FlightSession, statement: &PreparedStatement, bindings: &Bindings) -> Option<Bytes> {
+    let is_free = bindings.columns().is_empty() && Arc::ptr_eq(&statement.engine, session.main());
+    let command = || CommandStatementQuery { query: statement.sql.to_string(), transaction_id: None };
+    is_free.then(|| command().as_any().encode_to_vec().into())
 }
 
 async fn promised(session: &FlightSession, command: &Query) -> Result<Promised> {
@@ -61,17 +72,18 @@ async fn promised(session: &FlightSession, command: &Query) -> Result<Promised> 
         Query::Statement { sql, transaction } => {
             let engine = session.engine(transaction.as_deref())?;
             let Described { prepared, schema } = describe(&engine, sql, &[]).await?;
-            Ok(Promised { engine, schema, statement: Some((prepared, Arc::new(Bindings::none()))) })
+            let statement = Some((prepared, Arc::new(Bindings::none())));
+            Ok(Promised { engine, schema, statement, portable: None })
         }
         Query::Prepared { handle } => {
             let statement = session.statement(handle)?;
             let Bound { described: Described { prepared, schema }, bindings } = statement.next();
-            let engine = Arc::clone(&statement.engine);
-            Ok(Promised { engine, schema, statement: Some((prepared, bindings)) })
+            let (engine, portable) = (Arc::clone(&statement.engine), portable(session, &statement, &bindings));
+            Ok(Promised { engine, schema, statement: Some((prepared, bindings)), portable })
         }
         Query::Metadata(command) => {
             let schema = metadata::schema(command)?;
-            Ok(Promised { engine: Arc::clone(session.main()), schema, statement: None })
+            Ok(Promised { engine: Arc::clone(session.main()), schema, statement: None, portable: None })
         }
     }
 }
@@ -92,7 +104,7 @@ pub(crate) async fn flight_info(
     split: Split,
 ) -> Result<FlightInfo> {
     let command = command_bytes(&descriptor)?;
-    let Promised { engine, schema, statement } = promised(session, &query(&command)?).await?;
+    let Promised { engine, schema, statement, portable } = promised(session, &query(&command)?).await?;
     let mut info = FlightInfo::new().with_descriptor(descriptor);
     info.schema = schema_bytes(&schema)?;
     // What is not needed any more makes room for what may be kept now.
@@ -115,7 +127,7 @@ pub(crate) async fn flight_info(
         last_ms: later_ms(lifetime.saturating_add(renewed_max)),
         id: Bytes::copy_from_slice(&random_id()?),
         schema: schema_digest(&schema)?,
-        command,
+        command: portable.unwrap_or(command),
         part: Bytes::new(),
         place: 0,
         places: u32::try_from(parts.len().max(1)).map_err(Error::internal)?,

@@ -121,6 +121,29 @@ assert len(seen["ada"]) > 20 and seen["ada"] != seen["iris"], {u: len(t) for u, 
 }
 
 #[test]
+fn partitions_are_read_by_other_connections_of_the_same_user() {
+    adbc(
+        r#"
+with connect("sam", autocommit=True) as one, connect("sam", autocommit=True) as other, connect("iris", autocommit=True) as stranger:
+    with one.cursor() as cursor, other.cursor() as reader, stranger.cursor() as spy:
+        cursor.execute("SELECT count(*) FROM accounts")
+        rows = cursor.fetchone()[0]
+        partitions, _ = cursor.adbc_execute_partitions("SELECT * FROM accounts")
+        read = 0
+        for partition in partitions:
+            reader.adbc_read_partition(partition)
+            read += reader.fetch_arrow_table().num_rows
+        assert read == rows, (read, rows)
+        try:
+            spy.adbc_read_partition(partitions[0])
+            assert False, spy.fetch_arrow_table()
+        except flight.Error as error:
+            assert error.sqlstate == "28000", error
+"#,
+    );
+}
+
+#[test]
 fn adbc_shows_errors_and_goes_on() {
     adbc(
         r#"

@@ -28,6 +28,13 @@ use querygate_types::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// How many rules of a configuration's metadata cannot be applied; `None`: the metadata cannot be read.
+pub(super) fn unusable_rules(config: &Config, extensions: &Extensions) -> Option<usize> {
+    let loaded = metadata::load_configured(config).ok()?;
+    let governance = Governance::of(loaded, 1, extensions).ok()?;
+    Some(rules::unusable(&governance.policies).len())
+}
+
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     let path = args.path.clone().unwrap_or_else(default_config);
     let extensions = output.extensions().clone();

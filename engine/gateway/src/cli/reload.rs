@@ -1,6 +1,7 @@
 //! `querygate reload`: has a running gate take what its files say now, and says what became of it.
 
 use super::args::ReloadArgs;
+use super::check::unusable_rules;
 use super::doctor::serving_on;
 use super::{Ended, health, load, written};
 use crate::config::Config;
@@ -46,6 +47,13 @@ pub(super) fn run(args: &ReloadArgs, output: &mut Output) -> Result<Ended> {
             output.line(&format!("version {version} is in force")).map_err(written)?;
             for key in &waiting {
                 output.line(&format!("restart needed: {key}")).map_err(written)?;
+            }
+            let extensions = output.extensions().clone();
+            if let Some(count @ 1..) = unusable_rules(&config, &extensions) {
+                let rules = super::check::count(count, "rule");
+                let told = format!("{rules} cannot be applied, so that reads are refused: `querygate check` says which and why");
+                output.line(&told).map_err(written)?;
+                return Ok(Ended::WithFindings);
             }
             Ok(Ended::Well)
         }

@@ -18,6 +18,8 @@ const LISTENS: &str = "0A";
 pub(super) struct Holder {
     number: u32,
     name: String,
+    /// It runs this program, whatever its file is called.
+    is_gate: bool,
     /// Of a gate or a worker: the configuration that it was started with, as far as that may be known.
     config: Option<PathBuf>,
 }
@@ -26,12 +28,10 @@ impl Holder {
     fn of(root: &Path, number: u32) -> Option<Self> {
         let folder = root.join(format!("proc/{number}"));
         let name = std::fs::read_to_string(folder.join("comm")).ok()?.trim().to_owned();
-        let config = (name == NAME).then(|| configuration(&folder)).flatten();
-        Some(Self { number, name, config })
-    }
-
-    fn is_gate(&self) -> bool {
-        self.name == NAME
+        let runs = std::fs::read_link(folder.join("exe")).ok();
+        let is_gate = name == NAME || runs.is_some_and(|file| std::env::current_exe().is_ok_and(|own| own == file));
+        let config = is_gate.then(|| configuration(&folder)).flatten();
+        Some(Self { number, name, is_gate, config })
     }
 }
 
@@ -114,7 +114,7 @@ impl Door {
 
     /// `None`: that may not be known.
     fn is_held_by_its_own(&self, holder: &Holder) -> Option<bool> {
-        if !holder.is_gate() {
+        if !holder.is_gate {
             return Some(false);
         }
         holder.config.as_ref().map(|config| is_same(config, &self.config))
@@ -145,7 +145,7 @@ fn serving(config: &Path, root: &Path) -> Option<Holder> {
     numbers.find_map(|number| {
         let command = std::fs::read(root.join(format!("proc/{number}/cmdline"))).ok()?;
         let serves = matches!(command.split(|byte| *byte == 0).nth(1), Some(b"serve" | b"demo"));
-        let holder = Holder::of(root, number).filter(|holder| serves && holder.is_gate())?;
+        let holder = Holder::of(root, number).filter(|holder| serves && holder.is_gate)?;
         holder.config.as_ref().is_some_and(|own| is_same(own, config)).then_some(holder)
     })
 }
@@ -196,7 +196,7 @@ pub(super) fn finding(door: &Door, who: &str) -> Finding {
     let (check, address) = ("door.port", address.to_string());
     match seen {
         Seen::Free => Finding::ok(check, *name, format!("{address} is free")),
-        Seen::Taken(Some(holder)) if holder.is_gate() => {
+        Seen::Taken(Some(holder)) if holder.is_gate => {
             let (number, own) = (holder.number, door.is_held_by_its_own(holder));
             match (own, &holder.config) {
                 (Some(true), _) => {
@@ -243,7 +243,12 @@ mod tests {
     }
 
     fn taken(name: &str, config: Option<&str>) -> Seen {
-        Seen::Taken(Some(Holder { number: 7, name: name.to_owned(), config: config.map(PathBuf::from) }))
+        Seen::Taken(Some(Holder {
+            number: 7,
+            name: name.to_owned(),
+            is_gate: name == NAME,
+            config: config.map(PathBuf::from),
+        }))
     }
 
     #[test]
