@@ -47,6 +47,7 @@ in_both! {
     a_person_logs_in_and_out: crate::sign_in::a_person_logs_in_and_out;
     a_cookie_of_an_older_start_opens_nothing_and_hinders_nobody: crate::sign_in::a_cookie_of_an_older_start;
     every_page_is_readable_on_a_desk_and_on_a_telephone: crate::looks::every_page;
+    documents_are_shown_and_searched: crate::looks::documents;
     every_form_does_what_it_says: crate::forms::every_form;
     forms_of_other_sites_change_nothing: crate::attacks::forms_of_other_sites;
     no_page_is_shown_within_another: crate::attacks::frames;

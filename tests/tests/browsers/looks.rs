@@ -21,6 +21,9 @@ fn look(browser: &Browser, page: &str, url: &str) {
 
 fn all(gate: &Gate, browser: &Browser) {
     look(browser, "login", &gate.page("/ui/login"));
+    look(browser, "documents", &gate.page("/docs"));
+    look(browser, "documents-search", &gate.page("/docs?q=row+policy"));
+    look(browser, "document", &gate.page("/docs/paths/analyst"));
     gate.log_in(browser, "ada");
     let busiest = "SELECT fingerprint FROM querygate.queries WHERE objects <> '' GROUP BY fingerprint ORDER BY count(*) DESC LIMIT 1";
     let query = &ask(&gate.server, "ada", busiest)[0];
@@ -40,6 +43,27 @@ fn all(gate: &Gate, browser: &Browser) {
     ] {
         look(browser, page, &gate.page(&path));
         assert_eq!(ask(&gate.server, "ada", failed), ["0"], "{page}: what a page asks in vain counts as its reader's");
+    }
+}
+
+/// The documents are open to all, and are searched without a script.
+pub(crate) fn documents(kind: Kind) {
+    let Some(browser) = Browser::start(kind, Theme::Light) else { return };
+    let gate = shared();
+    browser.go(&gate.page("/docs"));
+    assert!(browser.text().contains("First steps"), "{}", browser.text());
+    browser.fill("input[type=search]", "reload");
+    browser.click("form[role=search] button");
+    browser.wait_until("found", |browser| browser.has(".hits li a"));
+    browser.click(".hits li a");
+    browser.wait_for("SIGHUP");
+    assert!(browser.url().contains("/docs/") && browser.url().contains('#'), "{}", browser.url());
+    for nothing in
+        ["/docs/absent", "/docs/../Cargo.toml", "/docs/%2e%2e/Cargo.toml", "/docs?q=%3Cscript%3Ealert(1)%3C/script%3E"]
+    {
+        browser.go(&gate.page(nothing));
+        let text = browser.text();
+        assert!(text.contains("There is no such page") || text.contains("No page has all"), "{nothing}: {text}");
     }
 }
 

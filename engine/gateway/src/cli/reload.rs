@@ -51,7 +51,9 @@ pub(super) fn run(args: &ReloadArgs, output: &mut Output) -> Result<Ended> {
             let extensions = output.extensions().clone();
             if let Some(count @ 1..) = unusable_rules(&config, &extensions) {
                 let rules = super::check::count(count, "rule");
-                let told = format!("{rules} cannot be applied, so that reads are refused: `querygate check` says which and why");
+                let told = format!(
+                    "{rules} cannot be applied, so that reads are refused: `querygate check` says which and why"
+                );
                 output.line(&told).map_err(written)?;
                 return Ok(Ended::WithFindings);
             }

@@ -60,7 +60,9 @@ fn ready(seeded: &Seeded) -> String {
 fn pages(http: Option<SocketAddr>) -> String {
     // As the configuration has them by default.
     match http.filter(|address| address.ip().is_loopback()) {
-        Some(address) => format!("\nIn a browser: http://{address}/ui (ada, demo-ada; sam and iris see their own)\n"),
+        Some(address) => format!(
+            "\nIn a browser: http://{address}/ui (ada, demo-ada; sam and iris see their own)\n              http://{address}/docs (all documents, with a search)\n"
+        ),
         None => String::new(),
     }
 }

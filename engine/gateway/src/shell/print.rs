@@ -37,7 +37,12 @@ impl Printer {
         Self { format, columns: columns.to_vec(), pending: Vec::new(), head_printed: false, rows: 0 }
     }
 
-    pub(super) fn batch(&mut self, batch: &RecordBatch, session: Option<&dyn Session>, output: &mut Output) -> Result<()> {
+    pub(super) fn batch(
+        &mut self,
+        batch: &RecordBatch,
+        session: Option<&dyn Session>,
+        output: &mut Output,
+    ) -> Result<()> {
         let cells = TextCells::new(batch, &self.columns, session)?;
         for row in 0..batch.num_rows() {
             let values = (0..self.columns.len()).map(|column| cells.text(row, column));
@@ -176,7 +181,11 @@ mod tests {
         );
         check(
             Format::Csv,
-            &["n,text,d,ok,at", "1,\"a,\"\"b\"\"\",68,t,1970-01-01 00:00:00+00", "200,,1e+20,f,1970-01-01 00:00:01.5+00"],
+            &[
+                "n,text,d,ok,at",
+                "1,\"a,\"\"b\"\"\",68,t,1970-01-01 00:00:00+00",
+                "200,,1e+20,f,1970-01-01 00:00:01.5+00",
+            ],
         );
         check(
             Format::Plain,

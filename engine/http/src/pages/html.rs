@@ -1,5 +1,7 @@
 //! Markup built as a tree of strings. The one place where text becomes HTML; knows no page.
 
+use pulldown_cmark::Event;
+
 /// Finished markup. Only this module makes it, and every text in it went through [`escape`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Html(String);
@@ -13,6 +15,14 @@ impl Html {
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// A document of the project. Its texts are escaped by the writer; there are no events of markup among them.
+    pub(crate) fn of_events<'e>(events: impl Iterator<Item = Event<'e>>) -> Self {
+        let plain = events.filter(|event| !matches!(event, Event::Html(_) | Event::InlineHtml(_)));
+        let mut out = String::new();
+        pulldown_cmark::html::push_html(&mut out, plain);
+        Self(out)
     }
 
     pub(crate) fn push(&mut self, other: impl Into<Self>) {

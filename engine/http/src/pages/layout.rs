@@ -63,6 +63,7 @@ pub(crate) fn page(title: &str, place: Place, seat: &Seat, inside: Html) -> Stri
     };
     let role = if seat.principal.operator { "operator" } else { "own statements only" };
     let who = [
+        link("/docs", "Documents"),
         classed("span", "login", seat.principal.login.as_str()),
         classed("span", "role", role),
         form("/ui/logout", seat, [button("quiet", "Log out")]),
@@ -84,6 +85,12 @@ pub(crate) fn page(title: &str, place: Place, seat: &Seat, inside: Html) -> Stri
 pub(crate) fn bare(title: &str, inside: Html) -> String {
     let main = element("main", &[("class", "bare")], inside);
     document(element("html", &[("lang", "en")], [head(title), element("body", &[], main)]))
+}
+
+/// A page that is open to all, with its own header.
+pub(crate) fn bare_with(title: &str, header: Html, inside: Html) -> String {
+    let body = element("body", &[], [header, element("main", &[], inside)]);
+    document(element("html", &[("lang", "en")], [head(title), body]))
 }
 
 /// A form that changes something: carries the session's form token.

@@ -4,6 +4,7 @@
 mod auth;
 mod chart;
 mod cookie;
+mod docs;
 mod format;
 mod headers;
 mod html;

@@ -2,6 +2,7 @@
 
 use super::auth::{Seat, Seats, same};
 use super::cookie::{came_by_tls, token, with_cookie};
+use super::docs;
 use super::headers::{harden, names_this_machine};
 use super::layout::{Place, page};
 use super::read::Reader;
@@ -68,6 +69,9 @@ pub(crate) fn routes(pages: Pages, within: bool) -> Router {
         .route("/ui/login", get(login_form).post(log_in))
         .route("/ui/logout", post(log_out))
         .route("/ui/style.css", get(style))
+        .route("/docs", get(docs::first))
+        .route("/docs/", get(|| async { Redirect::permanent("/docs") }))
+        .route("/docs/{*path}", get(docs::other))
         .route(ICON_PATH, get(icon))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), seated));

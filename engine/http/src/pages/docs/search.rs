@@ -1,0 +1,130 @@
+//! Finds the parts of documents that have all words of a question. Ranks words of headings before words of texts.
+
+use super::book::{self, Page};
+use super::render::{events, slug, text_of};
+use pulldown_cmark::{Event, Tag, TagEnd};
+use std::sync::OnceLock;
+
+/// Words of a question; further ones are not looked for.
+const WORDS_MAX: usize = 8;
+/// Letters of a question.
+const QUESTION_MAX: usize = 200;
+const HITS_MAX: usize = 30;
+/// Letters around the first word that is found.
+const BEFORE: usize = 60;
+const BEHIND: usize = 140;
+
+/// What stands under one heading.
+struct Part {
+    title: String,
+    heading: String,
+    address: String,
+    text: String,
+    /// The same in small letters.
+    folded: String,
+}
+
+/// A part that was found.
+pub(super) struct Hit {
+    pub(super) title: String,
+    pub(super) heading: String,
+    pub(super) address: String,
+    pub(super) excerpt: String,
+}
+
+/// The best parts first.
+pub(super) fn search(question: &str) -> Vec<Hit> {
+    let question: String = question.chars().take(QUESTION_MAX).flat_map(char::to_lowercase).collect();
+    let words: Vec<&str> = question.split_whitespace().take(WORDS_MAX).collect();
+    let mut found: Vec<(usize, &Part)> = parts().iter().filter_map(|part| Some((score(part, &words)?, part))).collect();
+    found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    found.into_iter().take(HITS_MAX).map(|(_, part)| hit(part, &words)).collect()
+}
+
+/// `None`: a word is missing.
+fn score(part: &Part, words: &[&str]) -> Option<usize> {
+    let (title, heading) = (part.title.to_lowercase(), part.heading.to_lowercase());
+    let of_word = |word: &&str| {
+        let often = part.folded.matches(word).take(5).count();
+        let (in_heading, in_title) = (heading.contains(word), title.contains(word));
+        let is_there = often > 0 || in_heading || in_title;
+        is_there.then_some(often + 20 * usize::from(in_heading) + 10 * usize::from(in_title))
+    };
+    let sum = words.iter().map(of_word).sum::<Option<usize>>()?;
+    let whole = words.join(" ");
+    Some(sum + 15 * usize::from(words.len() > 1 && part.folded.contains(&whole)))
+}
+
+fn hit(part: &Part, words: &[&str]) -> Hit {
+    let signs: Vec<char> = part.text.chars().collect();
+    let at = words.iter().filter_map(|word| part.folded.find(word)).min();
+    // A small letter may have other bytes than its large one; the place is near enough.
+    let at = at.map_or(0, |at| part.folded.get(..at).map_or(0, |before| before.chars().count())).min(signs.len());
+    let (from, to) = (at.saturating_sub(BEFORE), (at + BEHIND).min(signs.len()));
+    let cut: String = signs.get(from..to).unwrap_or_default().iter().collect();
+    let (before, behind) = (if from > 0 { "…" } else { "" }, if to < signs.len() { "…" } else { "" });
+    Hit {
+        title: part.title.clone(),
+        heading: part.heading.clone(),
+        address: part.address.clone(),
+        excerpt: format!("{before}{cut}{behind}"),
+    }
+}
+
+fn parts() -> &'static [Part] {
+    static PARTS: OnceLock<Vec<Part>> = OnceLock::new();
+    PARTS.get_or_init(|| book::pages().iter().flat_map(parts_of).collect())
+}
+
+fn parts_of(page: &Page) -> Vec<Part> {
+    let (title, own) = (page.title(), book::own_address(page));
+    let (mut parts, mut heading, mut text, mut is_heading) = (Vec::new(), String::new(), String::new(), false);
+    let mut end = |heading: &mut String, text: &mut String| {
+        let (heading, text) = (std::mem::take(heading), std::mem::take(text));
+        if heading.is_empty() && text.trim().is_empty() {
+            return;
+        }
+        let address = if heading == title { own.clone() } else { format!("{own}#{}", slug(&heading)) };
+        let folded = text.to_lowercase();
+        parts.push(Part { title: title.clone(), heading, address, text, folded });
+    };
+    for event in events(page.text) {
+        match &event {
+            Event::Start(Tag::Heading { .. }) => {
+                end(&mut heading, &mut text);
+                is_heading = true;
+            }
+            Event::End(TagEnd::Heading(_)) => is_heading = false,
+            Event::End(TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell | TagEnd::CodeBlock) => text.push(' '),
+            event => {
+                let target = if is_heading { &mut heading } else { &mut text };
+                target.push_str(text_of(event).unwrap_or_default());
+            }
+        }
+    }
+    end(&mut heading, &mut text);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_found_first() {
+        for (question, address) in
+            [("reload", "/docs/guide#reload"), ("Full-Text NOTHING-LIKE-IT", ""), ("row policy push", "/docs/")]
+        {
+            let hits = search(question);
+            let first = hits.first().map_or("", |hit| hit.address.as_str());
+            assert!(first.starts_with(address) && first.is_empty() == address.is_empty(), "{question}: {first}");
+            assert!(hits.len() <= HITS_MAX);
+        }
+        let found = search("querygate introspect");
+        assert!(found.iter().any(|hit| hit.address.starts_with("/docs/commands")));
+        let long = "a".repeat(1_000_000);
+        assert!(search(&long).is_empty());
+        let hits = search("İstanbul ß limits");
+        assert!(hits.is_empty(), "letters that change their length do no harm");
+    }
+}
