@@ -61,7 +61,7 @@ pub(super) async fn connect(options: &ClientOptions) -> Result<(Endpoint, Channe
             ErrorCode::InvalidAuthorization,
             format!("{} would get the password without encryption", options.server),
         )
-        .with_hint("Use grpc+tls://, or allow plain text where nobody can listen."));
+        .with_hint("Use grpc+tls://, or say --allow-plaintext where nobody can listen."));
     }
     let endpoint = endpoint(&server, options)?;
     let channel = endpoint.connect().await.map_err(|error| unreachable(&endpoint, &error))?;
