@@ -158,6 +158,10 @@ impl Platform for Entrance {
         Vec::new()
     }
 
+    fn cubes(&self) -> Vec<(String, Value)> {
+        self.declared("analytics_cube")
+    }
+
     fn reads_every_object(&self, _: &Arc<Principal>) -> bool {
         false
     }

@@ -195,10 +195,10 @@ pub trait Session: Send + Sync {
         delivery: Delivery<'a>,
     ) -> BoxFuture<'a, Result<Outcome>>;
 
-    /// Writes down, as a statement's, that rows of an object were read which the platform keeps beside all tables.
+    /// Records in the audit, as a statement's read, rows of an object that the platform holds beside all tables.
     ///
     /// # Errors
-    /// 54000: an answer may not have so many rows. XX000: this service writes nothing down.
+    /// 54000: more rows than an answer may have. XX000: this service writes nothing down.
     fn record_platform_read(&self, object: &str, rows: u64) -> Result<()> {
         Err(Error::internal(format!("{rows} rows of {object} were read unseen")))
     }

@@ -10,10 +10,12 @@ use querygate_types::{Error, ErrorCode};
 pub(crate) enum Code {
     /// One of the engine's.
     Vendor(VendorCode),
+    AnalyticsDateRangeUnrecognized,
     BadRequest,
     BatchNotAtomic,
     BatchUnresolvedRef,
     Canceled,
+    CubeNotFound,
     /// What is asked of a dataset makes no sense, although it has the form.
     DatasetInvalid,
     EndpointNotFound,
@@ -47,10 +49,12 @@ impl Code {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Vendor(code) => code.name(),
+            Self::AnalyticsDateRangeUnrecognized => "ANALYTICS_DATE_RANGE_UNRECOGNIZED",
             Self::BadRequest => "BAD_REQUEST",
             Self::BatchNotAtomic => "BATCH_NOT_ATOMIC",
             Self::BatchUnresolvedRef => "BATCH_UNRESOLVED_REF",
             Self::Canceled => "CANCELED",
+            Self::CubeNotFound => "CUBE_NOT_FOUND",
             Self::DatasetInvalid => "DATASET_INVALID",
             Self::EndpointNotFound => "ENDPOINT_NOT_FOUND",
             Self::ExportNotPermitted => "EXPORT_NOT_PERMITTED",
@@ -78,7 +82,8 @@ impl Code {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Vendor(code) => StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            Self::BadRequest
+            Self::AnalyticsDateRangeUnrecognized
+            | Self::BadRequest
             | Self::BatchNotAtomic
             | Self::BatchUnresolvedRef
             | Self::DatasetInvalid
@@ -90,7 +95,8 @@ impl Code {
             // Not registered, and what the gate says of it elsewhere.
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::ExportNotPermitted | Self::SelfRegistrationClosed => StatusCode::FORBIDDEN,
-            Self::EndpointNotFound
+            Self::CubeNotFound
+            | Self::EndpointNotFound
             | Self::FormNotFound
             | Self::InvalidLink
             | Self::NotFound
@@ -130,11 +136,13 @@ impl Code {
 }
 
 /// The door's own, for descriptions.
-const OWN: [Code; 24] = [
+const OWN: [Code; 26] = [
+    Code::AnalyticsDateRangeUnrecognized,
     Code::BadRequest,
     Code::BatchNotAtomic,
     Code::BatchUnresolvedRef,
     Code::Canceled,
+    Code::CubeNotFound,
     Code::DatasetInvalid,
     Code::EndpointNotFound,
     Code::ExportNotPermitted,

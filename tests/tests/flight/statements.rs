@@ -156,14 +156,16 @@ fn values_are_cast_to_what_the_statement_takes_or_refused() {
 }
 
 #[test]
-fn another_sessions_statement_and_transaction_do_not_exist() {
+fn another_session_has_a_ticket_of_the_same_user_and_no_statement_or_transaction() {
     runtime().block_on(async {
         let (one, two) = (Flight::login(&demo().server, "ada").await, Flight::login(&demo().server, "ada").await);
         let handle = one.prepare("SELECT 1").await.unwrap().prepared_statement_handle;
         let command = CommandPreparedStatementQuery { prepared_statement_handle: handle };
         assert_eq!(two.info(&command).await.unwrap_err().sqlstate, "26000");
         let theirs = ticket(&one.info(&command).await.unwrap());
-        assert_eq!(two.get(theirs).await.unwrap_err().sqlstate, "26000");
+        assert_eq!(two.get(theirs.clone()).await.unwrap().rows(), 1);
+        let stranger = Flight::login(&demo().server, "sam").await;
+        assert_eq!(stranger.get(theirs).await.unwrap_err().sqlstate, "28000");
         let transaction = one.begin().await.unwrap();
         assert_eq!(two.query_in(&transaction, "SELECT 1").await.unwrap_err().sqlstate, "25P01");
         assert_eq!(two.end(&transaction, 1).await.unwrap_err().sqlstate, "25P01");

@@ -1,7 +1,7 @@
 //! Measures by dimensions, packages and translations: what is computed and told is what the principal may see.
 
 use crate::own::GATE;
-use querygate_tests::server::Request;
+use querygate_tests::server::{Request, runtime};
 use serde_json::{Value, json};
 
 fn asked(user: &str, body: &Value) -> Value {
@@ -64,14 +64,15 @@ fn measures_have_the_rights_of_records() {
     }
     let by = json!({"cube": "shop_sales", "measures": ["orders"], "where": {"margin": {"$gt": 1}}});
     assert_eq!(refused("rita", &by), (403, "PERMISSION_DENIED".to_owned()));
-    for cube in ["shop_hush", "shop_secrets", "shop_absent"] {
+    for cube in ["shop_hush", "shop_secrets", "shop_absent", "shop_quiet"] {
         let told = GATE.ask("rita", "POST", "/analytics/query", Some(&json!({"cube": cube, "measures": ["count"]})));
         assert_eq!((told.status, told.text().replace(cube, "x")), (404, told_of_none()), "{cube}");
     }
     let listed = GATE.get("rita", "/analytics/meta");
     let expected = json!([{"name": "shop_sales", "title": "Sales",
         "measures": [{"name": "shop_sales.orders", "type": "count", "title": "Orders"}],
-        "dimensions": [{"name": "shop_sales.region", "type": "string", "title": "Region"}]}]);
+        "dimensions": [{"name": "shop_sales.region", "type": "string", "title": "Region"},
+            {"name": "shop_sales.placed", "type": "time", "title": "Placed"}]}]);
     assert_eq!(listed["data"], expected);
     assert_eq!(GATE.get("nora", "/analytics/meta")["data"].as_array().unwrap().len(), 2);
     let dataset = json!({"datasetName": "orders_by", "selection": {"measures": ["earned"]}});
@@ -85,8 +86,64 @@ fn measures_have_the_rights_of_records() {
     }
 }
 
+#[test]
+fn a_dimension_of_one_span_is_of_that_span() {
+    let orders = |names: Value| {
+        let query =
+            json!({"cube": "shop_sales", "measures": ["orders"], "dimensions": names, "order": {"placed": "asc"}});
+        GATE.ask("nora", "POST", "/analytics/query", Some(&query)).json()["data"]["rows"].clone()
+    };
+    let client = GATE.sql("nora");
+    let months = "SELECT to_char(placed_on, 'YYYY-MM'), count(*) FROM orders GROUP BY 1 ORDER BY 1 NULLS FIRST";
+    let expected: Vec<Value> = runtime().block_on(async {
+        let rows = client.await.query(months, &[]).await.unwrap();
+        let row = |row: &tokio_postgres::Row| json!({"placed": row.get::<_, Option<String>>(0), "orders": row.get::<_, i64>(1)});
+        rows.iter().map(row).collect()
+    });
+    assert_eq!(orders(json!(["placed"])), Value::Array(expected));
+    // A query names another span.
+    let query = json!({"cube": "shop_sales", "measures": ["orders"], "dimensions": ["placed"],
+        "timeDimensions": [{"dimension": "placed", "granularity": "year"}]});
+    let rows = GATE.ask("nora", "POST", "/analytics/query", Some(&query)).json()["data"]["rows"].clone();
+    let years: Vec<&str> = rows.as_array().unwrap().iter().filter_map(|row| row["placed"].as_str()).collect();
+    assert_eq!(years, ["2026"], "{rows}");
+}
+
+#[test]
+fn windows_of_time_have_names() {
+    let counted = |range: Value| {
+        let query = json!({"cube": "shop_orders", "measures": ["count"], "timeDimensions": [{"dimension": "placed_on", "dateRange": range}]});
+        GATE.ask("nora", "POST", "/analytics/query", Some(&query)).json()
+    };
+    let client = GATE.sql("nora");
+    let sql =
+        |from: &str, to: &str| format!("SELECT count(*) FROM orders WHERE placed_on >= {from} AND placed_on <= {to}");
+    let today = "current_date";
+    let windows = [
+        ("today", sql(today, today)),
+        ("last_90_days", sql("current_date - 90", today)),
+        (
+            "this_year",
+            sql("date_trunc('year', current_date)", "current_date + 366")
+                + " AND extract(year FROM placed_on) = extract(year FROM current_date)",
+        ),
+    ];
+    let client = runtime().block_on(client);
+    for (name, query) in windows {
+        let expected: i64 = runtime().block_on(client.query_one(&query, &[])).unwrap().get(0);
+        assert_eq!(counted(json!(name))["data"]["rows"], json!([{"count": expected}]), "{name}");
+    }
+    for wrong in
+        [json!("blah"), json!("Last 7 days"), json!(["2026-01-01"]), json!([1, 2]), json!(["2026-01-01", ""]), json!(7)]
+    {
+        let answer = counted(wrong.clone());
+        assert_eq!(answer["error"]["code"], "ANALYTICS_DATE_RANGE_UNRECOGNIZED", "{wrong}: {answer}");
+        assert_eq!(answer["error"]["httpStatus"], 400, "{wrong}");
+    }
+}
+
 fn told_of_none() -> String {
-    json!({"success": false, "error": {"code": "OBJECT_NOT_FOUND", "message": "There is no cube 'x'.", "httpStatus": 404}}).to_string()
+    json!({"success": false, "error": {"code": "CUBE_NOT_FOUND", "message": "There is no cube 'x'.", "httpStatus": 404}}).to_string()
 }
 
 #[test]

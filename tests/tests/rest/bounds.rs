@@ -65,7 +65,7 @@ fn what_is_not_opened_for_lists_is_not_listed_in_another_way() {
     assert_eq!(refused("GET", "/data/shop_parcels/export", None), closed);
     assert_eq!(refused("GET", "/search?q=x&objects=shop_parcels", None), closed);
     let count = json!({"cube": "shop_parcels", "measures": ["count"]});
-    assert_eq!(refused("POST", "/analytics/query", Some(&count)), (404, "OBJECT_NOT_FOUND".to_owned()));
+    assert_eq!(refused("POST", "/analytics/query", Some(&count)), (404, "CUBE_NOT_FOUND".to_owned()));
     let described = gate.get("nora", "/openapi.json");
     assert!(described["paths"]["/api/v1/data/shop_parcels/{id}"].is_object());
     assert!(described["paths"].get("/api/v1/data/shop_parcels/export").is_none());

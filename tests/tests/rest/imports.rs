@@ -103,3 +103,23 @@ fn a_mode_that_is_none_is_refused_and_nothing_is_stored() {
     let made = import(&gate, "shop_customers", "insert", &[], &[row]);
     assert_eq!(actions(&made).len(), 1, "{}", made.text());
 }
+
+#[test]
+fn cells_are_read_as_spreadsheets_write_them() {
+    let gate = gate(0);
+    let csv = "id,code,margin,placed_on,placed_at\n\
+        g1,G-1,\"1,234,567.5\",2026/07/15,2026/07/15 10:00\n\
+        g2,G-2,\"1,000\",2026-7-5,2026-07-15T10:00:00Z\n\
+        g3,G-3,\"3,14\",,\n\
+        g4,G-4,,07/15/2026,\n\
+        g5,G-5,,2026/02/30,\n";
+    let imported = gate.ask("nora", "POST", "/data/shop_orders/import", Some(&json!({"format": "csv", "csv": csv})));
+    let expected = ["created", "created", "invalid_number", "invalid_date", "invalid_date"];
+    let actions: Vec<String> = actions(&imported).iter().map(|word| word.to_lowercase()).collect();
+    assert_eq!(actions, expected, "{}", imported.text());
+    let record = |id: &str| gate.get("nora", &format!("/data/shop_orders/{id}"))["record"].clone();
+    let first = record("g1");
+    assert_eq!((&first["margin"], &first["placed_on"]), (&json!(1_234_567.5), &json!("2026-07-15")), "{first}");
+    assert_eq!(first["placed_at"], "2026-07-15T10:00:00.000Z");
+    assert_eq!((&record("g2")["margin"], &record("g2")["placed_on"]), (&json!(1000), &json!("2026-07-05")));
+}

@@ -42,10 +42,12 @@ pub enum StrictRule {
     AggregateType,
     GroupType,
     OtherOrganization,
+    CubeVisibility,
+    CubeSpan,
 }
 
 /// Each rule with the first release that has it, and what it says.
-pub const STRICT_RULES: [(StrictRule, Protocol, &str); 15] = [
+pub const STRICT_RULES: [(StrictRule, Protocol, &str); 17] = [
     (
         StrictRule::NumberComparand,
         Protocol::V17_5,
@@ -77,6 +79,8 @@ pub const STRICT_RULES: [(StrictRule, Protocol, &str); 15] = [
     (StrictRule::AggregateType, Protocol::V17_6, "aggregates apply to fields of the types that each function takes"),
     (StrictRule::GroupType, Protocol::V17_6, "groups are of fields with one plain value"),
     (StrictRule::OtherOrganization, Protocol::V17_7, "a new record that names another organization is refused"),
+    (StrictRule::CubeVisibility, Protocol::V17_5, "a cube with `public: false` is as one that is not there"),
+    (StrictRule::CubeSpan, Protocol::V17_6, "a cube's dimension of time with one span is of that span"),
 ];
 
 #[cfg(test)]

@@ -52,8 +52,7 @@ pub(super) fn check_operand(function: AggregateFunction, field: &Field) -> Resul
     if takes && (has_plain_value(field) || function == AggregateFunction::Count) {
         return Ok(());
     }
-    let message =
-        format!("'{}' does not apply to '{}' of type {}", word(function), field.name, field.field_type.name());
+    let message = format!("'{}' does not apply to values of the type that '{}' has", word(function), field.name);
     Err(refused_field(VendorCode::InvalidField, &field.name, message))
 }
 

@@ -1,9 +1,10 @@
 //! What a body of `/analytics` asks: names of measures and dimensions, conditions, order, page. Knows no object.
 
 use super::ROWS_MAX;
-use super::spans::ComparisonKind;
+use super::spans::{ComparisonKind, PRESETS, preset};
 use crate::code::Code;
 use crate::refusal::Refusal;
+use chrono::Utc;
 use querygate_query_api::requests::question::Bucket;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
@@ -87,6 +88,8 @@ pub(super) struct Selection {
     pub(super) totals: Vec<Vec<String>>,
 }
 
+/// What a fault of a range of dates is called.
+const UNRECOGNIZED_RANGE: &str = "date_range_unrecognized";
 /// Faults that one answer tells.
 const FAULTS_MAX: usize = 100;
 
@@ -111,7 +114,13 @@ impl Faults {
         let told: Vec<String> =
             self.0.iter().map(|fault| format!("{}: {}", text(fault, "field"), text(fault, "message"))).collect();
         let message = format!("Invalid AnalyticsQuery body: {}", told.join("; "));
-        Err(Refusal::new(VendorCode::ValidationFailed, message).with("details", json!({"fields": self.0})))
+        let is_range = self.0.iter().any(|fault| text(fault, "code") == UNRECOGNIZED_RANGE);
+        let refusal = if is_range {
+            Refusal::new(Code::AnalyticsDateRangeUnrecognized, message)
+        } else {
+            Refusal::new(VendorCode::ValidationFailed, message)
+        };
+        Err(refusal.with("details", json!({"fields": self.0})))
     }
 
     /// The texts of a list.
@@ -136,11 +145,11 @@ impl Faults {
         names
     }
 
-    /// Tells keys that are neither of every selection nor among `own`. `told`: what it is, a key that is often meant, and the right one.
-    fn refuse_others(&mut self, body: &Map<String, Value>, own: &[&str], told: (&str, &str, &str)) {
+    /// Tells keys that are neither those of every selection nor among `own`. `terms`: what the body asks, a key that is often meant, and the right key.
+    fn refuse_others(&mut self, body: &Map<String, Value>, own: &[&str], terms: (&str, &str, &str)) {
         let unknown = body.keys().map(String::as_str).filter(|key| !KEYS.contains(key) && !own.contains(key));
         let unknown: Vec<&str> = unknown.collect();
-        let (what, meant, right) = told;
+        let (what, meant, right) = terms;
         if !unknown.is_empty() {
             let hint = if unknown.contains(&meant) { format!(" Use `{right}`.") } else { String::new() };
             let message = format!("Unrecognized key(s) on {what}: `{}`.{hint}", unknown.join("`, `"));
@@ -299,23 +308,33 @@ fn times(body: &Map<String, Value>, faults: &mut Faults) -> Vec<TimeDimension> {
         }
         let own = item.as_object();
         let bucket = own.and_then(|own| granularity(own, "granularity", &format!("{place}.granularity"), faults));
-        let range = match item.get("dateRange") {
-            None | Some(Value::Null) => None,
-            Some(Value::Array(ends)) => match ends.as_slice() {
-                [Value::String(first), Value::String(last)] => Some((first.as_str().into(), last.as_str().into())),
-                _ => {
-                    faults.add(&format!("{place}.dateRange"), "Invalid input: expected two dates");
-                    None
-                }
-            },
-            Some(_) => {
-                faults.add(&format!("{place}.dateRange"), "Invalid input: expected two dates");
-                None
-            }
-        };
+        let range = range(item, &place, faults);
         times.push(TimeDimension { name, bucket, range });
     }
     times
+}
+
+/// The first and the last value of a dimension of time: two that are given, or those of a named window of today's.
+fn range(item: &Value, place: &str, faults: &mut Faults) -> Option<(Value, Value)> {
+    let given = item.get("dateRange").filter(|given| !given.is_null())?;
+    let read = match given {
+        Value::String(name) => preset(name, Utc::now()).map(|(first, last)| (first.into(), last.into())),
+        Value::Array(ends) => match ends.as_slice() {
+            [Value::String(first), Value::String(last)] if !first.is_empty() && !last.is_empty() => {
+                Some((first.as_str().into(), last.as_str().into()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    if read.is_none() {
+        let message = format!(
+            "expected two dates, [first, last], of which one day is both, or the name of a window: {}",
+            PRESETS.map(|(name, _)| name).join(", ")
+        );
+        faults.add_as(&format!("{place}.dateRange"), UNRECOGNIZED_RANGE, message);
+    }
+    read
 }
 
 pub(super) fn bucket_of(word: &str) -> Option<Bucket> {

@@ -28,6 +28,11 @@ use std::sync::Arc;
 
 /// Rows where no number is given, and at most.
 const ROWS_MAX: u64 = 10_000;
+/// Names of windows of time.
+pub(crate) fn windows() -> [&'static str; 13] {
+    spans::PRESETS.map(|(name, _)| name)
+}
+
 /// Largest body.
 const BODY_BYTES_MAX: usize = 256 << 10;
 
@@ -41,7 +46,7 @@ pub(crate) async fn meta(State(site): Shared, call: Call) -> Response {
         let person = site.platform.person(&identity.principal.login);
         let administers = person.is_some_and(|person| person.is_platform_admin);
         let mut cubes = Vec::new();
-        for (name, cube) in site.platform.declared("analytics_cube") {
+        for (name, cube) in site.platform.cubes() {
             if wanted.is_some_and(|wanted| wanted != name) {
                 continue;
             }
@@ -119,16 +124,17 @@ async fn readable(work: &Work, name: Option<&str>) -> Result<Option<Arc<ObjectDe
 }
 
 impl Site {
-    /// A cube of the metadata, or an object as one. One that the principal may not read is as one that is not there.
+    /// A cube of the metadata, or an object as one. One that is not public, or that the principal may not read, is as one
+    /// that is not there.
     async fn cube(&self, work: &Work, name: &str) -> Result<Model, Refusal> {
-        let declared = self.platform.declared("analytics_cube").into_iter().find(|(other, _)| other == name);
+        let declared = self.platform.cubes().into_iter().find(|(other, _)| other == name);
         let model = match &declared {
             Some((_, cube)) => {
                 readable(work, model::object_of(cube)).await?.map(|object| Model::of_cube(name, cube, object))
             }
             None => readable(work, Some(name)).await?.map(|object| Model::of_object(name, object)),
         };
-        model.ok_or_else(|| Refusal::new(VendorCode::ObjectNotFound, format!("There is no cube '{name}'.")))
+        model.ok_or_else(|| Refusal::new(Code::CubeNotFound, format!("There is no cube '{name}'.")))
     }
 
     async fn dataset(&self, work: &Work, body: &Map<String, Value>) -> Result<Model, Refusal> {

@@ -168,7 +168,12 @@ impl Model {
             let field = text(&entry, "sql").unwrap_or(&name).to_owned();
             let kind = kind_of(open(&object, &field)?);
             let label = text(&entry, "label").unwrap_or(&name).to_owned();
-            Some(Dimension { name, label, kind, field, bucket: None })
+            // A dimension of which there is one span only is of that span.
+            let bucket = match entry.get("granularities").and_then(Value::as_array).map(Vec::as_slice) {
+                Some([Value::String(only)]) if kind == "time" => bucket_of(only),
+                _ => None,
+            };
+            Some(Dimension { name, label, kind, field, bucket })
         };
         let measures = entries("measures").into_iter().filter_map(measure).collect();
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
@@ -296,6 +301,13 @@ impl Model {
         Ok(Measure { name: name.to_owned(), label: name.to_owned(), function, field, filter: None })
     }
 
+    /// What the values of a measure are.
+    fn measured(&self, function: AggregateFunction, field: Option<&str>) -> &'static str {
+        let is_extreme = matches!(function, AggregateFunction::Min | AggregateFunction::Max);
+        let kind = field.filter(|_| is_extreme).and_then(|name| self.object.field(name)).map(|field| kind_of(field));
+        kind.filter(|kind| *kind == "time").unwrap_or("number")
+    }
+
     /// # Errors
     /// There is none of this name, or none that the principal may group by.
     pub(super) fn dimension(&self, name: &str) -> Result<Dimension, Refusal> {
@@ -392,13 +404,18 @@ impl Model {
         for time in &selection.times {
             let dimension = self.dimension(&time.name)?;
             if let Some((first, last)) = &time.range {
+                let is_date = self.object.field(&dimension.field).is_some_and(|field| field.form == JsonForm::Date);
+                let last = match last.as_str().and_then(|last| last.get(..10)) {
+                    Some(day) if is_date => &day.into(),
+                    _ => last,
+                };
                 filters.push(json!({dimension.field.as_str(): {"$between": [first, last]}}));
             }
         }
         let mut aggregations = Vec::new();
         for name in &selection.measures {
             let Measure { name, label, function, field, filter } = self.measure(name)?;
-            fields.push(json!({"name": name, "type": "number", "label": label}));
+            fields.push(json!({"name": name, "type": self.measured(function, field.as_deref()), "label": label}));
             aggregations.push(Aggregation { function, field, alias: name, filter });
         }
         filters.extend(self.filter.clone());

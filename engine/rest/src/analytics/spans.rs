@@ -1,6 +1,6 @@
 //! Days, weeks, months, quarters and years as keys of groups: which days they stand for, and which of them is which of another window.
 
-use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, SecondsFormat, Utc, Weekday};
 use querygate_query_api::requests::question::Bucket;
 
 /// The days that a key stands for: from the first to the one behind the last. `None` of no such key.
@@ -75,6 +75,48 @@ fn later(bucket: Bucket, day: NaiveDate, spans: i64) -> Option<NaiveDate> {
     }
 }
 
+/// What a named window of time is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Preset {
+    /// The span of this day, or one that many spans away.
+    Span(Bucket, i64),
+    /// From this many days ago up to now.
+    Days(u64),
+}
+
+/// The named windows.
+pub(super) const PRESETS: [(&str, Preset); 13] = [
+    ("today", Preset::Span(Bucket::Day, 0)),
+    ("yesterday", Preset::Span(Bucket::Day, -1)),
+    ("this_week", Preset::Span(Bucket::Week, 0)),
+    ("last_week", Preset::Span(Bucket::Week, -1)),
+    ("this_month", Preset::Span(Bucket::Month, 0)),
+    ("last_month", Preset::Span(Bucket::Month, -1)),
+    ("this_quarter", Preset::Span(Bucket::Quarter, 0)),
+    ("last_quarter", Preset::Span(Bucket::Quarter, -1)),
+    ("this_year", Preset::Span(Bucket::Year, 0)),
+    ("last_year", Preset::Span(Bucket::Year, -1)),
+    ("last_7_days", Preset::Days(7)),
+    ("last_30_days", Preset::Days(30)),
+    ("last_90_days", Preset::Days(90)),
+];
+
+/// The first and the last value of a named window, in UTC: days, or a day and this instant. `None`: no window has this name.
+pub(super) fn preset(name: &str, now: DateTime<Utc>) -> Option<(String, String)> {
+    let (_, preset) = PRESETS.iter().find(|(other, _)| *other == name)?;
+    let today = now.date_naive();
+    match *preset {
+        Preset::Span(bucket, spans) => {
+            let (first, next) = days_of(bucket, &key_of(bucket, later(bucket, today, spans)?))?;
+            Some((first.to_string(), next.pred_opt()?.to_string()))
+        }
+        Preset::Days(days) => {
+            let first = today.checked_sub_days(Days::new(days))?;
+            Some((first.to_string(), now.to_rfc3339_opts(SecondsFormat::Millis, true)))
+        }
+    }
+}
+
 /// What a window of days is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComparisonKind {
@@ -86,7 +128,7 @@ pub(super) enum ComparisonKind {
 /// The first and the last day of a window.
 pub(super) type Window = (NaiveDate, NaiveDate);
 
-/// The same day of another year; a leap day is the first of March where there is none.
+/// A day in another year; a leap day is the first of March of a year without one.
 fn years_later(day: NaiveDate, years: i32) -> Option<NaiveDate> {
     let year = day.year().checked_add(years)?;
     day.with_year(year).or_else(|| NaiveDate::from_ymd_opt(year, 3, 1))
@@ -146,6 +188,29 @@ mod tests {
         for (bucket, key) in [(Bucket::Quarter, "2026-Q5"), (Bucket::Month, "2026-13"), (Bucket::Day, "x")] {
             assert_eq!(days(bucket, key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn named_windows_are_days_of_today() {
+        let now: DateTime<Utc> = "2026-03-31T10:20:30Z".parse().unwrap();
+        for (name, first, last) in [
+            ("today", "2026-03-31", "2026-03-31"),
+            ("yesterday", "2026-03-30", "2026-03-30"),
+            ("this_week", "2026-03-30", "2026-04-05"),
+            ("last_week", "2026-03-23", "2026-03-29"),
+            ("this_month", "2026-03-01", "2026-03-31"),
+            ("last_month", "2026-02-01", "2026-02-28"),
+            ("this_quarter", "2026-01-01", "2026-03-31"),
+            ("last_quarter", "2025-10-01", "2025-12-31"),
+            ("this_year", "2026-01-01", "2026-12-31"),
+            ("last_year", "2025-01-01", "2025-12-31"),
+            ("last_7_days", "2026-03-24", "2026-03-31T10:20:30.000Z"),
+            ("last_30_days", "2026-03-01", "2026-03-31T10:20:30.000Z"),
+            ("last_90_days", "2025-12-31", "2026-03-31T10:20:30.000Z"),
+        ] {
+            assert_eq!(preset(name, now), Some((first.to_owned(), last.to_owned())), "{name}");
+        }
+        assert_eq!(preset("Last 7 days", now), None);
     }
 
     #[test]

@@ -212,7 +212,13 @@ fn add_analytics(document: &mut Document) {
     let time: [(&'static str, Shape); 3] = [
         ("dimension", text().into()),
         ("granularity", words(["day", "week", "month", "quarter", "year"]).into()),
-        ("dateRange", list(text()).min_items(Some(2)).max_items(Some(2)).into()),
+        (
+            "dateRange",
+            one_of([
+                Shape::from(list(text()).min_items(Some(2)).max_items(Some(2))),
+                words(crate::analytics::windows()).into(),
+            ]),
+        ),
     ];
     let selected = || -> [(&'static str, Shape); 7] {
         let time = requires(with(object(), time.clone()), &["dimension"]);

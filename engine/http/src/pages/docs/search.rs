@@ -20,7 +20,7 @@ struct Part {
     heading: String,
     address: String,
     text: String,
-    /// The same in small letters.
+    /// `text` in small letters.
     folded: String,
 }
 

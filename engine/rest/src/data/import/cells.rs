@@ -4,6 +4,7 @@ use crate::refusal::Refusal;
 use crate::work::Work;
 use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription, Question};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 /// Titles that one question asks for.
@@ -104,6 +105,10 @@ impl<'a> Readers<'a> {
                 "false" | "no" | "n" | "0" | "否" => Ok(false.into()),
                 _ => fault("invalid_boolean", format!("\"{text}\" is not true or false")),
             },
+            JsonForm::Number if is_grouped(text.trim()) => {
+                let digits = text.trim().replace(',', "");
+                Ok(querygate_types::json::value::number(&digits).map_or_else(|| text.into(), Value::Number))
+            }
             JsonForm::Number if is_csv => match querygate_types::json::value::number(text.trim()) {
                 Some(number) => Ok(Value::Number(number)),
                 None => fault("invalid_number", format!("\"{text}\" is not a number")),
@@ -112,15 +117,35 @@ impl<'a> Readers<'a> {
                 Ok(text.split([',', ';']).map(|item| Value::from(item.trim())).collect::<Vec<_>>().into())
             }
             JsonForm::Json if is_csv => Ok(querygate_types::json::value::value(text).unwrap_or_else(|_| text.into())),
-            JsonForm::Text
-            | JsonForm::Bytes
-            | JsonForm::Number
-            | JsonForm::Date
-            | JsonForm::Instant
-            | JsonForm::Time
-            | JsonForm::List
-            | JsonForm::Json => Ok(text.into()),
+            JsonForm::Date | JsonForm::Instant => Ok(calendar_text(text).into()),
+            JsonForm::Text | JsonForm::Bytes | JsonForm::Number | JsonForm::Time | JsonForm::List | JsonForm::Json => {
+                Ok(text.into())
+            }
         }
+    }
+}
+
+/// Whether a text is a number whose thousands stand apart: `1,234,567.5`.
+fn is_grouped(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let mut groups = whole.strip_prefix('-').unwrap_or(whole).split(',');
+    let first = groups.next().is_some_and(|first| digits(first) && first.len() <= 3 && !first.starts_with('0'));
+    let mut rest = groups.peekable();
+    first && rest.peek().is_some() && rest.all(|group| digits(group) && group.len() == 3) && fraction.is_none_or(digits)
+}
+
+/// A day as spreadsheets write it, `2026/7/5`, with what follows it: as ISO 8601 writes it. Other texts are themselves.
+fn calendar_text(text: &str) -> Cow<'_, str> {
+    let (day, rest) = text.find([' ', 'T']).map_or((text, ""), |at| text.split_at(at));
+    let sign = if day.contains('/') { '/' } else { '-' };
+    let parts: Vec<&str> = day.split(sign).collect();
+    let digits = |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    match parts.as_slice() {
+        [year, month, day] if year.len() == 4 && digits(year, 4) && digits(month, 2) && digits(day, 2) => {
+            Cow::Owned(format!("{year}-{month:0>2}-{day:0>2}{rest}"))
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 
@@ -206,6 +231,32 @@ fn records(text: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_thousands_apart_where_each_has_three_digits() {
+        for text in ["1,000", "12,345", "1,234,567.5", "-1,000.25"] {
+            assert!(is_grouped(text), "{text}");
+        }
+        for text in ["1000", "3,14", "1,00,000", "1,0000", ",000", "1,000.", "0,100", "1.000,5", "1,000,"] {
+            assert!(!is_grouped(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_read_as_spreadsheets_write_them() {
+        for (text, expected) in [
+            ("2026/07/15", "2026-07-15"),
+            ("2026/7/5", "2026-07-05"),
+            ("2026-7-5", "2026-07-05"),
+            ("2026/07/15 10:00", "2026-07-15 10:00"),
+            ("2026-07-15T10:00:00Z", "2026-07-15T10:00:00Z"),
+            ("07/15/2026", "07/15/2026"),
+            ("2026/07", "2026/07"),
+            ("45000", "45000"),
+        ] {
+            assert_eq!(calendar_text(text), expected);
+        }
+    }
 
     #[test]
     fn csv_is_read_with_quotes_and_both_ends_of_lines() {
