@@ -174,6 +174,41 @@ fn a_second_source_leaves_the_names_of_the_first_alone() {
     assert_rows(here, "SELECT count(*) FROM a1_orders", &["2"]);
 }
 
+/// A new table or column of a like name takes neither the name nor the rules of one that is served.
+#[test]
+fn rules_stay_with_their_table_and_column() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(here, &[("data/order_lines.csv", "id,e_mail\n1,ada@x.org\n")]);
+    init(here, &["data"]);
+    let file = here.join("metadata/data.json");
+    let mut stack: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    stack["packages"][0]["manifest"]["objects"][0]["fields"]["e_mail"]["maskingRule"] = "email".into();
+    std::fs::write(&file, stack.to_string()).unwrap();
+    assert_rows(here, "SELECT e_mail FROM order_lines", &["a**@x.org"]);
+    let again =
+        [("data/Order Lines.csv", "id\n7\n"), ("data/order_lines.csv", "id,E-Mail,e_mail\n1,other@x.org,ada@x.org\n")];
+    write(here, &again);
+    for _ in 0..2 {
+        init(here, &["data"]);
+        assert_rows(here, "SELECT e_mail FROM order_lines", &["a**@x.org"]);
+        assert_rows(here, "SELECT e_mail_2 FROM order_lines", &["other@x.org"]);
+        assert_rows(here, "SELECT id FROM order_lines_2", &["7"]);
+    }
+}
+
+/// Of like names, the one that stands as it is keeps it.
+#[test]
+fn a_table_and_a_column_keep_names_that_are_theirs() {
+    let place = TempDir::new().unwrap();
+    let here = place.path();
+    write(here, &[("data/order lines.csv", "a b,a_b\n1,2\n"), ("data/order_lines.csv", "a-b,a_b\n3,4\n")]);
+    let said = init(here, &["data"]);
+    assert!(said.contains("served as order_lines_2: order lines.csv"), "{said}");
+    assert_rows(here, "SELECT a_b, a_b_2 FROM order_lines", &["4,3"]);
+    assert_rows(here, "SELECT a_b, a_b_2 FROM order_lines_2", &["2,1"]);
+}
+
 #[test]
 fn one_file_is_a_source_and_what_is_written_is_whole_though_nobody_reads_on() {
     let place = TempDir::new().unwrap();

@@ -11,7 +11,7 @@ use crate::cli::{
     Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
 };
 use crate::config::Config;
-use crate::introspect::{Described, describe, pretty};
+use crate::introspect::{Described, GivenNames, KnownNames, describe, pretty};
 use crate::metadata;
 use crate::naming::sql_names;
 use crate::output::Output;
@@ -25,13 +25,19 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// The folder in that of the metadata for what was described last.
+const INTROSPECTED: &str = ".introspected";
 /// Users, and tables of each, whose rows are counted in the end.
 const SHOWN_MAX: usize = 3;
 
 pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     let config = args.config.file();
     let folder = config.parent().unwrap_or(Path::new("")).join("metadata");
-    let described = describe(&asked(args, output)?, |namespace| names_of_others(&config, namespace))?;
+    let known = |namespace: &str| {
+        let (others, given) = (names_of_others(&config, namespace), names_before(&folder, namespace));
+        KnownNames { others, given }
+    };
+    let described = describe(&asked(args, output)?, known)?;
     let (described, untried) = trial::readable(described, &config, output)?;
     let count = |number: usize, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") };
     for note in described.left_out.iter().chain(&described.notes) {
@@ -83,6 +89,12 @@ fn names_of_others(config: &Path, namespace: &str) -> BTreeSet<String> {
     names.into_iter().filter(|(object, _)| !is_own(object)).map(|(_, name)| name.to_owned()).collect()
 }
 
+/// What the metadata calls the tables of a source. Of a file that cannot be read, nothing: to write it says why.
+fn names_before(folder: &Path, namespace: &str) -> GivenNames {
+    let read = |folder: &Path| read_json(&folder.join(format!("{namespace}.json"))).ok().flatten();
+    GivenNames::of(read(&folder.join(INTROSPECTED)).as_ref(), read(folder).as_ref())
+}
+
 /// What is to be read: from the flags, else asked for.
 fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
     let source = match &args.source {
@@ -105,7 +117,7 @@ fn asked(args: &InitArgs, output: &mut Output) -> Result<IntrospectArgs> {
 /// Writes both files, or puts what changed in the source into those that are there; what was done. What was written last is kept beside
 /// them, where metadata is not looked for, so that a later run knows what was edited.
 fn write_metadata(folder: &Path, described: &Described) -> Result<Vec<String>> {
-    let before = folder.join(".introspected");
+    let before = folder.join(INTROSPECTED);
     std::fs::create_dir_all(&before).map_err(|e| file_error("write", &before, &e))?;
     let [source, _] = &described.files;
     let (mut notes, mut files) = (Vec::new(), Vec::new());

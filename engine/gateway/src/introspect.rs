@@ -18,9 +18,8 @@ use crate::output::Output;
 use found::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::path::Path;
-pub(crate) use write::{TableNames, pretty};
+pub(crate) use write::{GivenNames, KnownNames, TableNames, pretty};
 
 /// A source's tables as metadata, and where the source is.
 pub(crate) struct Described {
@@ -35,8 +34,7 @@ pub(crate) struct Described {
     /// What is not served, with the reason.
     pub(crate) left_out: Vec<String>,
     origin: Origin,
-    /// Names of tables of other sources.
-    others: BTreeSet<String>,
+    known: KnownNames,
 }
 
 /// What could not be read as it was described.
@@ -54,12 +52,12 @@ pub(crate) struct Unreadable {
 ///
 /// # Errors
 /// The source's; 42P01 if it has no tables.
-/// `others`: names of tables of other sources than that of a namespace.
-pub(crate) fn describe(args: &IntrospectArgs, others: impl Fn(&str) -> BTreeSet<String>) -> Result<Described> {
+/// `known`: names that are taken where a source has this namespace.
+pub(crate) fn describe(args: &IntrospectArgs, known: impl Fn(&str) -> KnownNames) -> Result<Described> {
     let origin = origin(args)?;
     let namespace = namespace(args, &origin.name)?;
-    let others = others(&namespace);
-    described(namespace, origin, others)
+    let known = known(&namespace);
+    described(namespace, origin, known)
 }
 
 impl Described {
@@ -68,7 +66,7 @@ impl Described {
     /// # Errors
     /// 42P01: nothing is left.
     pub(crate) fn without(self, unreadable: &[Unreadable]) -> Result<Self> {
-        let Self { namespace, mut origin, others, left_out, .. } = self;
+        let Self { namespace, mut origin, known, left_out, .. } = self;
         let mut told = left_out;
         for Unreadable { table, column, reason, .. } in unreadable {
             let Some(at) = origin.tables.iter().position(|found| found.remote == *table) else { continue };
@@ -83,17 +81,17 @@ impl Described {
             }
         }
         origin.left_out = told;
-        described(namespace, origin, others)
+        described(namespace, origin, known)
     }
 }
 
-fn described(namespace: String, origin: Origin, others: BTreeSet<String>) -> Result<Described> {
+fn described(namespace: String, origin: Origin, known: KnownNames) -> Result<Described> {
     let Origin { driver, entry, config, tables, left_out, .. } = &origin;
     if tables.is_empty() {
         let error = Error::new(ErrorCode::UndefinedTable, format!("{} has no tables", origin.place));
         return Err(if left_out.is_empty() { error } else { error.with_detail(left_out.join("\n")) });
     }
-    let written = write::metadata(&namespace, driver, config, tables, &others)?;
+    let written = write::metadata(&namespace, driver, config, tables, &known)?;
     let write::Written { stack, tables: stored, names, ignored, renamed } = written;
     let is_told = |column: &str| left_out.iter().any(|told| told.starts_with(&format!("left out: {column} (")));
     let no_type = ignored.iter().filter(|column| !is_told(column));
@@ -101,7 +99,7 @@ fn described(namespace: String, origin: Origin, others: BTreeSet<String>) -> Res
     let notes = tables.iter().flat_map(Found::notes).chain(renamed).collect();
     let left_out = left_out.iter().cloned().chain(no_type).collect();
     let entry = entry.replace(NAME, &namespace);
-    Ok(Described { namespace, entry, files: [stack, stored], tables: names, notes, left_out, origin, others })
+    Ok(Described { namespace, entry, files: [stack, stored], tables: names, notes, left_out, origin, known })
 }
 
 fn namespace(args: &IntrospectArgs, name: &str) -> Result<String> {
@@ -117,7 +115,7 @@ fn namespace(args: &IntrospectArgs, name: &str) -> Result<String> {
 }
 
 pub(crate) fn run(args: &IntrospectArgs, output: &mut Output) -> Result<Ended> {
-    let described = describe(args, |_| BTreeSet::new())?;
+    let described = describe(args, |_| KnownNames::default())?;
     for note in described.left_out.iter().chain(&described.notes) {
         output.note(note).map_err(written)?;
     }

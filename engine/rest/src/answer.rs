@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::callers::over;
 use crate::refusal::Refusal;
+use crate::work::Held;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -34,6 +35,24 @@ pub(crate) fn wrapped(status: StatusCode, data: &Value) -> Response {
 
 pub(crate) fn text(status: StatusCode, content_type: &'static str, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// A text, with memory that is given back when it was sent.
+struct ChargedText {
+    text: String,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for ChargedText {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+/// As [`text`], of a text that is charged to `held` until it was sent.
+pub(crate) fn charged(content_type: &'static str, text: String, held: Held) -> Response {
+    let body = Bytes::from_owner(ChargedText { text, _held: held });
+    (StatusCode::OK, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 /// JSON with its entity tag, or 304 where the client has it. What a principal does not see is not in the text, so it is not in the

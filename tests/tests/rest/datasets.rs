@@ -164,3 +164,35 @@ fn labels_are_what_rows_are_ordered_by() {
         json!({"measures": ["orders"], "dimensions": ["region"], "order": {"region": "asc"}, "limit": 1, "offset": 1});
     assert_eq!(rows(&page)[0]["region"], "Europe");
 }
+
+#[test]
+fn what_is_computed_and_printed_is_bounded() {
+    let of = |count: usize| json!({"name": "many", "derived": {"op": "sum", "of": vec!["orders"; count]}});
+    let measures = |more: Value| json!({"measures": [{"name": "orders", "aggregate": "count"}, more]});
+    let many = json!({"measures": ["many"]});
+    let expected = sql("SELECT count(*) * 16 FROM orders");
+    assert_eq!(answer("nora", &measures(of(16)), &many)["rows"], json!([{"many": expected}]));
+    assert_eq!(refused("nora", &measures(of(17)), &many), (400, "VALIDATION_FAILED".to_owned()));
+    let long = "l".repeat(257);
+    let named = json!({"name": long, "derived": {"op": "sum", "of": ["orders"]}});
+    let wanted = json!({"measures": [long]});
+    assert_eq!(refused("nora", &measures(named), &wanted), (400, "VALIDATION_FAILED".to_owned()));
+    let one = answer("nora", &json!({}), &json!({"measures": ["orders", "orders", "paid_share", "paid_share"]}));
+    assert_eq!(one["rows"][0].as_object().unwrap().len(), 2, "{one}");
+    assert_eq!(one["fields"].as_array().unwrap().len(), 2, "{one}");
+    let twice = json!({"measures": ["orders"], "dimensions": ["region"], "totals": {"groupings": [[], []]}});
+    assert_eq!(refused("nora", &json!({}), &twice), (400, "VALIDATION_FAILED".to_owned()));
+}
+
+/// A window of a dataset ends on a day, or now.
+#[test]
+fn windows_of_moments_are_not_compared_with_days() {
+    let compared = |range: Value| {
+        json!({"measures": ["orders"], "compareTo": {"kind": "previousPeriod"},
+            "timeDimensions": [{"dimension": "placed", "dateRange": range}]})
+    };
+    let moments = compared(json!(["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"]));
+    assert_eq!(refused("nora", &json!({}), &moments), (400, "DATASET_INVALID".to_owned()));
+    let answer = answer("nora", &json!({}), &compared(json!("last_7_days")));
+    assert!(answer["rows"][0]["orders__compare"].is_number(), "{answer}");
+}

@@ -114,6 +114,13 @@ fn cells_are_read_as_spreadsheets_write_them() {
         g4,G-4,,07/15/2026,\n\
         g5,G-5,,2026/02/30,\n";
     let imported = gate.ask("nora", "POST", "/data/shop_orders/import", Some(&json!({"format": "csv", "csv": csv})));
+    let refused = |csv: &str| {
+        let body = json!({"format": "csv", "csv": csv});
+        gate.refused("nora", "POST", "/data/shop_orders/import", Some(&body))
+    };
+    // Thousands that no quotes hold together are two cells.
+    assert_eq!(refused("id,margin\ng9,1,000\n"), (400, "INVALID_REQUEST".to_owned()));
+    assert_eq!(refused("id,code\ng9,\"x\ng8,y\n"), (400, "INVALID_REQUEST".to_owned()));
     let expected = ["created", "created", "invalid_number", "invalid_date", "invalid_date"];
     let actions: Vec<String> = actions(&imported).iter().map(|word| word.to_lowercase()).collect();
     assert_eq!(actions, expected, "{}", imported.text());

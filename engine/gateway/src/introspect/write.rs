@@ -1,13 +1,15 @@
 //! Prints what was found as an ObjectStack stack. Opens nothing.
 
 mod keys;
+mod names;
 
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
+pub(crate) use names::{GivenNames, KnownNames};
 use querygate_files::FileFormat;
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ReferentialAction, Result};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A name for any text: letters and digits of every script, lower case, and underscores.
 pub(super) fn foreign_name(remote: &str) -> String {
@@ -48,17 +50,6 @@ const NAMESPACE_CHARS_MAX: usize = 20;
 /// A file's name without its endings; that of a folder as it is.
 fn stem(path: &str) -> &str {
     if FileFormat::promised(path).is_some() { FileFormat::stem(path) } else { path }
-}
-
-/// A local name that is not taken yet.
-fn unique(wanted: String, taken: &mut BTreeSet<String>) -> String {
-    let mut name = wanted.clone();
-    let mut number = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{wanted}_{number}");
-        number += 1;
-    }
-    name
 }
 
 /// What the metadata calls a table and its columns.
@@ -111,30 +102,31 @@ pub(crate) struct TableNames {
 }
 
 /// The metadata of a source that ObjectStack reaches by `config`.
-///
-/// `others`: names of tables of other sources. They keep them; a table of the same name gets the namespace before its own.
 pub(super) fn metadata(
     namespace: &str,
     driver: &str,
     config: &Value,
     tables: &[Found],
-    others: &BTreeSet<String>,
+    known: &KnownNames,
 ) -> Result<Written> {
-    let mut taken = BTreeSet::new();
-    let names: AllNames<'_> = tables
-        .iter()
-        .map(|table| {
-            let base = if driver == "files" { stem(&table.remote) } else { &table.remote };
-            let unqualified = if driver == "files" { base } else { base.rsplit('.').next().unwrap_or(base) };
-            let local = foreign_name(base);
-            let prefix =
-                if others.contains(&local) { format!("{namespace}_{namespace}") } else { namespace.to_owned() };
-            let object = unique(format!("{prefix}_{local}"), &mut taken);
-            let short = short(namespace, &object).to_owned();
-            let (fields, base) = (fields(table), unqualified.to_owned());
-            (table.remote.as_str(), (table, Names { object, short, fields, base }))
-        })
-        .collect();
+    let base = |table: &'_ Found| if driver == "files" { stem(&table.remote).to_owned() } else { table.remote.clone() };
+    let wanted = tables.iter().map(|table| {
+        let base = base(table);
+        let local = foreign_name(&base);
+        let prefix =
+            if known.others.contains(&local) { format!("{namespace}_{namespace}") } else { namespace.to_owned() };
+        (table.remote.as_str(), format!("{prefix}_{local}"), local == base)
+    });
+    let mut objects = known.given.of_objects(&wanted.collect::<Vec<_>>());
+    let named = |table| {
+        let found: &Found = table;
+        let object = objects.remove(found.remote.as_str())?;
+        let base = base(found);
+        let base = if driver == "files" { base } else { base.rsplit('.').next().unwrap_or(&base).to_owned() };
+        let (short, fields) = (short(namespace, &object).to_owned(), known.given.of_fields(found));
+        Some((found.remote.as_str(), (found, Names { object, short, fields, base })))
+    };
+    let names: AllNames<'_> = tables.iter().filter_map(named).collect();
     let renamed = names.values().flat_map(|(table, own)| renamed(table, own)).collect();
     let mut ignored = Vec::new();
     let (mut objects, mut stored) = (Vec::new(), Map::new());
@@ -189,22 +181,6 @@ fn table_names(table: &Found, names: &AllNames<'_>) -> Option<TableNames> {
     let (fields, columns) = served.map(|(field, column)| (field.clone(), column.clone())).unzip();
     let (object, remote) = (own.object.clone(), table.remote.clone());
     Some(TableNames { object, remote, fields, columns, parents: parents.collect() })
-}
-
-/// Names of the fields. Columns that rules compare with an id, and that hold none, get another one.
-fn fields(table: &Found) -> BTreeMap<String, String> {
-    const IDS: [&str; 4] = ["id", "organization_id", "created_by", "owner_id"];
-    let mut taken = BTreeSet::new();
-    let mut fields = BTreeMap::new();
-    for column in &table.columns {
-        let Some(holds) = column.holds else { continue };
-        let mut local = foreign_name(&column.remote);
-        if IDS.contains(&local.as_str()) && !holds.may_be_id() {
-            local.push_str("_value");
-        }
-        fields.insert(column.remote.clone(), unique(local, &mut taken));
-    }
-    fields
 }
 
 /// `querygate.tables.<object>`: what the field types alone do not say.

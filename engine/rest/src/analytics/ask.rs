@@ -138,9 +138,13 @@ impl Faults {
                 return Vec::new();
             }
         };
-        let names: Vec<String> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        if names.len() != items.len() {
-            self.add(key, "Invalid input: expected strings");
+        let mut names: Vec<String> = Vec::new();
+        for item in items {
+            match item.as_str() {
+                Some(name) if names.iter().any(|other| other == name) => {}
+                Some(name) => names.push(name.to_owned()),
+                None => self.add(key, "Invalid input: expected strings"),
+            }
         }
         names
     }
@@ -274,6 +278,12 @@ fn totals(body: &Map<String, Value>, faults: &mut Faults) -> Vec<Vec<String>> {
         names.collect::<Option<Vec<String>>>()
     };
     let read: Option<Vec<Vec<String>>> = groupings.iter().map(names).collect();
+    let is_twice = |read: &Vec<Vec<String>>| {
+        read.iter().enumerate().any(|(at, own)| read.iter().take(at).any(|other| other == own))
+    };
+    if read.as_ref().is_some_and(is_twice) {
+        faults.add("totals.groupings", "Invalid input: a grouping stands there twice");
+    }
     read.unwrap_or_else(|| {
         faults.add("totals.groupings", "Invalid input: expected arrays of strings");
         Vec::new()

@@ -20,15 +20,20 @@ pub(super) struct DatasetAnswer {
     grid: Grid,
     fields: Vec<Value>,
     totals: Vec<(Vec<String>, Grid)>,
-    /// Of the rows, until they are printed.
-    _held: Held,
+    /// Of the rows, and of their text.
+    held: Held,
 }
+
+/// Computed measures of one selection.
+const COMPUTED_MAX: usize = 16;
 
 /// What a selection's window is compared with.
 struct ComparedWindow {
     /// The dimension, by its own name.
     dimension: String,
     window: Window,
+    /// What follows the last day where the window ends within it.
+    time_of_day: String,
     kind: ComparisonKind,
 }
 
@@ -56,7 +61,7 @@ pub(super) async fn answer(work: &Work, model: &Model, selection: &Selection) ->
         let (grid, _) = assemble(work, model, &total, &mut held).await?;
         totals.push((grouping.clone(), grid));
     }
-    Ok(DatasetAnswer { grid, fields, totals, _held: held })
+    Ok(DatasetAnswer { grid, fields, totals, held })
 }
 
 /// # Errors
@@ -82,6 +87,10 @@ async fn assemble(
 ) -> Result<(Grid, Vec<Value>), Refusal> {
     let named = |name: &String| model.combined.iter().find(|measure| measure.name == model.own(name));
     let combined: Vec<&ComputedMeasure> = selection.measures.iter().filter_map(named).collect();
+    if combined.len() > COMPUTED_MAX {
+        let message = format!("More than {COMPUTED_MAX} computed measures: select fewer at once.");
+        return Err(Refusal::new(Code::DatasetInvalid, message));
+    }
     let mut measures: Vec<String> = Vec::new();
     let given = selection.measures.iter().filter(|name| named(name).is_none());
     for name in given.chain(combined.iter().flat_map(|measure| &measure.of)) {
@@ -103,7 +112,9 @@ async fn assemble(
         compare(work, model, &base, comparison, (&mut grid, &mut fields), held).await?;
     }
     for measure in combined {
-        grid.compute(&measure.name, measure.operator, &measure.of);
+        grid.compute(&measure.name, measure.operator, &measure.of, held)?;
+        // Others have their turn, and who no longer waits is heard.
+        tokio::task::yield_now().await;
         fields.push(json!({"name": measure.name, "type": "number", "label": measure.label}));
     }
     if !is_pushed {
@@ -125,7 +136,7 @@ async fn compare(
     let mut shifted = base.clone();
     let (first, last) = compared_window(compared.window, compared.kind).ok_or_else(|| no_window(model, base))?;
     for time in shifted.times.iter_mut().filter(|time| model.own(&time.name) == compared.dimension) {
-        time.range = Some((first.to_string().into(), last.to_string().into()));
+        time.range = Some((first.to_string().into(), format!("{last}{}", compared.time_of_day).into()));
     }
     let other = Grid::read(work, model, &model.asked(&shifted)?, held).await?;
     let keys = model.keys(base)?;
@@ -140,7 +151,7 @@ async fn compare(
     };
     let measures = base.measures.iter().map(|name| model.measure(name)).collect::<Result<Vec<_>, _>>()?;
     let absent: Vec<&'static str> = measures.iter().map(super::model::Measure::of_none).collect();
-    grid.attach(other, COMPARED, key, &absent);
+    grid.attach(other, (COMPARED, &absent), key, held)?;
     fields.extend(base.measures.iter().map(|name| {
         let name = format!("{}{COMPARED}", model.own(name));
         json!({"name": name, "type": "number", "label": name})
@@ -173,10 +184,13 @@ impl ComparedWindow {
         let wanted = comparison.dimension.as_deref().map(|name| model.own(name));
         let mut fitting = dated().filter(|time| wanted.is_none_or(|name| model.own(&time.name) == name));
         let (Some(time), None) = (fitting.next(), fitting.next()) else { return Err(no_window(model, selection)) };
-        let day = |value: &Value| value.as_str()?.get(..10)?.parse::<NaiveDate>().ok();
-        let window = time.range.as_ref().and_then(|(first, last)| Some((day(first)?, day(last)?)));
-        let window = window.filter(|(first, last)| first <= last).ok_or_else(|| no_window(model, selection))?;
-        Ok(Self { dimension: model.own(&time.name).to_owned(), window, kind: comparison.kind })
+        let read = |(first, last): &(Value, Value)| {
+            let (day, time_of_day) = last.as_str()?.split_at_checked(10)?;
+            let window = (first.as_str()?.parse::<NaiveDate>().ok()?, day.parse::<NaiveDate>().ok()?);
+            (window.0 <= window.1).then(|| (window, time_of_day.to_owned()))
+        };
+        let (window, time_of_day) = time.range.as_ref().and_then(read).ok_or_else(|| no_window(model, selection))?;
+        Ok(Self { dimension: model.own(&time.name).to_owned(), window, time_of_day, kind: comparison.kind })
     }
 }
 
@@ -192,15 +206,20 @@ fn no_window(model: &Model, selection: &Selection) -> Refusal {
 }
 
 impl DatasetAnswer {
-    /// The body of the answer.
+    /// The body of the answer, with its memory.
     ///
     /// # Errors
-    /// A name is none; it was checked before.
-    pub(super) fn printed(&self, model: &Model, selection: &Selection) -> Result<String, Refusal> {
+    /// 53200: there is no room for it. A name is none; it was checked before.
+    pub(super) fn printed(mut self, model: &Model, selection: &Selection) -> Result<(String, Held), Refusal> {
+        let grids = || std::iter::once(&self.grid).chain(self.totals.iter().map(|(_, grid)| grid));
+        // Its keys stand in it up to three times: in rows, as they are stored, and as days.
+        let bytes = grids().map(Grid::text_bytes).fold(0, usize::saturating_add);
+        self.held.grow(bytes.saturating_add(self.grid.text_bytes().saturating_mul(2)))?;
         let keys = model.keys(selection)?;
         let fields = Value::Array(self.fields.clone());
-        let mut body =
-            format!("{{\"rows\":[{}],\"fields\":{fields}{}", self.grid.shown(), sql_member(model, selection));
+        let mut body = "{\"rows\":[".to_owned();
+        self.grid.print(&mut body);
+        body.push_str(&format!("],\"fields\":{fields}{}", sql_member(model, selection)));
         let ranges = self.ranges(&keys);
         if !ranges.is_empty() {
             body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));
@@ -212,17 +231,22 @@ impl DatasetAnswer {
         let plain = keys.iter().filter(|key| key.bucket.is_none());
         let plain: Map<String, Value> = plain.map(|key| (key.name.clone(), key.field.clone().into())).collect();
         if !plain.is_empty() {
-            let (plain, raw) = (Value::Object(plain), self.grid.stored());
-            body.push_str(&format!(",\"dimensionFields\":{plain},\"drillRawRows\":[{raw}]"));
+            body.push_str(&format!(",\"dimensionFields\":{},\"drillRawRows\":[", Value::Object(plain)));
+            self.grid.print_stored(&mut body);
+            body.push(']');
         }
         if !self.totals.is_empty() {
-            let printed = self.totals.iter().map(|(dimensions, grid)| {
-                format!("{{\"dimensions\":{},\"rows\":[{}]}}", json!(dimensions), grid.shown())
-            });
-            body.push_str(&format!(",\"totals\":[{}]", printed.collect::<Vec<_>>().join(",")));
+            body.push_str(",\"totals\":[");
+            for (at, (dimensions, grid)) in self.totals.iter().enumerate() {
+                let comma = if at > 0 { "," } else { "" };
+                body.push_str(&format!("{comma}{{\"dimensions\":{},\"rows\":[", json!(dimensions)));
+                grid.print(&mut body);
+                body.push_str("]}");
+            }
+            body.push(']');
         }
         body.push('}');
-        Ok(body)
+        Ok((body, self.held))
     }
 
     /// For each row, the days that its keys of spans stand for; empty where there is no such key.

@@ -16,6 +16,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 const NULL: &str = "null";
+/// What a text takes beside its letters: where it is, and what is between it and the next one.
+const CELL_BYTES: usize = 64;
+/// A number that is computed, with what it takes.
+const COMPUTED_BYTES: usize = CELL_BYTES + 24;
 
 /// A key of a group: JSON texts of what is stored and of what people call it.
 #[derive(Debug, Clone)]
@@ -29,6 +33,16 @@ pub(super) struct GridKey {
 struct GridRow {
     keys: Vec<GridKey>,
     values: Vec<String>,
+}
+
+impl GridRow {
+    /// Bytes of its texts and of what holds them.
+    fn bytes(&self) -> usize {
+        let keys =
+            self.keys.iter().map(|key| key.stored.len() + key.label.as_ref().map_or(0, String::len) + CELL_BYTES);
+        let values = self.values.iter().map(|value| value.len() + CELL_BYTES);
+        keys.chain(values).sum::<usize>() + CELL_BYTES
+    }
 }
 
 /// Groups with their values.
@@ -73,10 +87,12 @@ impl Grid {
                 let value = |column: usize| Ok(cell(column, row)?.0);
                 let columns = printer.columns.len();
                 let (keys, values) = ((0..keys.len()).map(key), (keys.len()..columns).map(value));
-                rows.push(GridRow {
+                let row = GridRow {
                     keys: keys.collect::<Result<_, Error>>()?,
                     values: values.collect::<Result<_, Error>>()?,
-                });
+                };
+                held.grow(row.bytes())?;
+                rows.push(row);
                 if rows.len() as u64 > ROWS_MAX {
                     return Err(too_many());
                 }
@@ -91,13 +107,17 @@ impl Grid {
 
     /// Adds values of another grid of the same groups behind the own ones. `key` gives the key that stands for one of the other's. A value
     /// that only one of them has is `absent` in the other.
+    ///
+    /// # Errors
+    /// 53200: there is no room for both.
     pub(super) fn attach(
         &mut self,
         other: Self,
-        end: &str,
+        (end, absent): (&str, &[&'static str]),
         key: impl Fn(usize, &GridKey) -> GridKey,
-        absent: &[&'static str],
-    ) {
+        held: &mut Held,
+    ) -> Result<(), Refusal> {
+        held.grow(self.bytes().saturating_add(other.bytes()))?;
         let of = |keys: &[GridKey]| keys.iter().map(|key| key.stored.clone()).collect::<Vec<_>>();
         let mut places: HashMap<Vec<String>, usize> =
             self.rows.iter().enumerate().map(|(at, row)| (of(&row.keys), at)).collect();
@@ -118,10 +138,21 @@ impl Grid {
                 found.values.extend(row.values);
             }
         }
+        Ok(())
     }
 
     /// Adds a value that is computed of others; null where one of them is.
-    pub(super) fn compute(&mut self, name: &str, operator: ComputedOperator, of: &[String]) {
+    ///
+    /// # Errors
+    /// 53200: there is no room for it.
+    pub(super) fn compute(
+        &mut self,
+        name: &str,
+        operator: ComputedOperator,
+        of: &[String],
+        held: &mut Held,
+    ) -> Result<(), Refusal> {
+        held.grow(self.rows.len().saturating_mul(COMPUTED_BYTES))?;
         let places: Option<Vec<usize>> = of.iter().map(|name| self.values.iter().position(|own| own == name)).collect();
         for row in &mut self.rows {
             let number = |at: &usize| row.values.get(*at)?.parse::<f64>().ok().filter(|number| number.is_finite());
@@ -131,6 +162,7 @@ impl Grid {
             row.values.push(printed.map_or_else(|| NULL.to_owned(), |number| whole(&number)));
         }
         self.values.push(name.to_owned());
+        Ok(())
     }
 
     /// Orders rows by names with their directions, first the strongest. What is absent comes last, either way. Labels are what is compared.
@@ -171,14 +203,26 @@ impl Grid {
         self.rows.truncate(bounded(limit));
     }
 
+    fn bytes(&self) -> usize {
+        self.rows.iter().map(GridRow::bytes).fold(0, usize::saturating_add)
+    }
+
+    /// Bytes that no text of its rows is longer than.
+    pub(super) fn text_bytes(&self) -> usize {
+        let names = self.keys.iter().chain(&self.values);
+        // Six signs at most stand for one.
+        let names = names.map(|name| name.len().saturating_mul(6).saturating_add(4)).fold(2, usize::saturating_add);
+        self.bytes().saturating_add(names.saturating_mul(self.rows.len()))
+    }
+
     /// Rows as JSON objects with commas between them, as people read them.
-    pub(super) fn shown(&self) -> String {
-        self.printed(|row| row.keys.iter().map(GridKey::shown).chain(row.values.iter().map(String::as_str)))
+    pub(super) fn print(&self, text: &mut String) {
+        self.print_of(text, |row| row.keys.iter().map(GridKey::shown).chain(row.values.iter().map(String::as_str)));
     }
 
     /// The keys alone, as they are stored.
-    pub(super) fn stored(&self) -> String {
-        self.printed(|row| row.keys.iter().map(|key| key.stored.as_str()))
+    pub(super) fn print_stored(&self, text: &mut String) {
+        self.print_of(text, |row| row.keys.iter().map(|key| key.stored.as_str()));
     }
 
     /// A key's texts, row by row; nothing of a key that is none.
@@ -191,7 +235,7 @@ impl Grid {
         self.rows.iter().map(text).collect()
     }
 
-    fn printed<'g, I: Iterator<Item = &'g str>>(&'g self, cells: impl Fn(&'g GridRow) -> I) -> String {
+    fn print_of<'g, I: Iterator<Item = &'g str>>(&'g self, text: &mut String, cells: impl Fn(&'g GridRow) -> I) {
         let names: Vec<String> = self
             .keys
             .iter()
@@ -202,11 +246,18 @@ impl Grid {
                 text
             })
             .collect();
-        let rows = self.rows.iter().map(|row| {
-            let cells = names.iter().zip(cells(row)).map(|(name, cell)| format!("{name}:{cell}"));
-            format!("{{{}}}", cells.collect::<Vec<_>>().join(","))
-        });
-        rows.collect::<Vec<_>>().join(",")
+        for (at, row) in self.rows.iter().enumerate() {
+            text.push_str(if at == 0 { "{" } else { ",{" });
+            for (at, (name, cell)) in names.iter().zip(cells(row)).enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                text.push_str(name);
+                text.push(':');
+                text.push_str(cell);
+            }
+            text.push('}');
+        }
     }
 }
 

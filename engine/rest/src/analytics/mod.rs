@@ -8,14 +8,14 @@ mod model;
 mod spans;
 mod sql;
 
-use crate::answer::{JSON, text, wrapped};
+use crate::answer::{JSON, charged, wrapped};
 use crate::call::Call;
 use crate::callers::Identity;
 use crate::code::Code;
 use crate::data::opens;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
-use crate::work::Work;
+use crate::work::{Held, Work};
 use ask::Selection;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -65,15 +65,12 @@ pub(crate) async fn query(State(site): Shared, call: Call) -> Response {
         let work = site.open(&identity.principal, &call).await?;
         let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
         let model = site.cube(&work, &cube).await?;
-        let (rows, mut fields) = run(&work, &model, &selection).await?;
+        let (rows, mut fields, held) = run(&work, &model, &selection).await?;
         // What a column is called is said of datasets only.
         fields.iter_mut().filter_map(Value::as_object_mut).for_each(|field| drop(field.shift_remove("label")));
         let (fields, sql) = (Value::Array(fields), sql_member(&model, &selection));
-        Ok(text(
-            StatusCode::OK,
-            JSON,
-            format!("{{\"success\":true,\"data\":{{\"rows\":[{rows}],\"fields\":{fields}{sql}}}}}"),
-        ))
+        let body = format!("{{\"success\":true,\"data\":{{\"rows\":[{rows}],\"fields\":{fields}{sql}}}}}");
+        Ok(charged(JSON, body, held))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Wrapped))
 }
@@ -108,7 +105,8 @@ pub(crate) async fn dataset(State(site): Shared, call: Call) -> Response {
         let selection = Selection::of_dataset(&body)?;
         let model = site.dataset(&work, &body).await?;
         let answer = dataset::answer(&work, &model, &selection).await?;
-        Ok(text(StatusCode::OK, JSON, answer.printed(&model, &selection)?))
+        let (body, held) = answer.printed(&model, &selection)?;
+        Ok(charged(JSON, body, held))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Message))
 }
@@ -156,7 +154,9 @@ impl Site {
         let model = match &found {
             Some(found) => {
                 let object = found.get("object").and_then(Value::as_str);
-                readable(work, object).await?.map(|object| Model::of_dataset(name, found, object))
+                let model = readable(work, object).await?.map(|object| Model::of_dataset(name, found, object));
+                // One that narrows by what the principal does not see is as one that is not there, unless it is the principal's own.
+                model.filter(|model| named.is_none() || model.is_filter_open())
             }
             None => None,
         };
@@ -164,19 +164,20 @@ impl Site {
     }
 }
 
-/// Rows as JSON, and what their columns are.
-async fn run(work: &Work, model: &Model, selection: &Selection) -> Result<(String, Vec<Value>), Refusal> {
+/// Rows as JSON, what their columns are, and the memory of two copies of the rows.
+async fn run(work: &Work, model: &Model, selection: &Selection) -> Result<(String, Vec<Value>, Held), Refusal> {
     let Asked { question, fields } = model.asked(selection)?;
     let mut found = work.find(&question).await?;
     let (mut rows, mut held) = (String::new(), work.held());
     while let Some(printer) = found.next().await? {
-        held.grow(printer.bytes)?;
         for row in 0..printer.rows {
+            let before = rows.len();
             if !rows.is_empty() {
                 rows.push(',');
             }
             printer.print(row, &mut rows, |_, _, _| Ok(false), |_| false)?;
+            held.grow((rows.len() - before).saturating_mul(2))?;
         }
     }
-    Ok((rows, fields))
+    Ok((rows, fields, held))
 }

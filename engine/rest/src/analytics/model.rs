@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Bytes of a name, as of all names that a question gives.
+const NAME_BYTES_MAX: usize = 256;
+/// Measures that one is computed of.
+const OPERANDS_MAX: usize = 16;
 /// Measures that every object has of each field: what the name ends with.
 const INFERRED: [(&str, AggregateFunction); 5] = [
     ("_count_distinct", AggregateFunction::CountDistinct),
@@ -144,8 +148,11 @@ fn kind_of(field: &FieldDescription) -> &'static str {
 pub(super) fn check_dataset(given: &Value) -> Result<(), Refusal> {
     let parts = ["measures", "dimensions"].into_iter().filter_map(|key| given.get(key)?.as_array()).flatten();
     let mut names = parts.map(|part| text(part, "name")).chain([text(given, "name"), text(given, "object")]);
-    let is_name = |name: Option<&str>| name.is_some_and(|name| name.chars().count() >= 2);
-    if names.all(is_name) {
+    let is_name =
+        |name: Option<&str>| name.is_some_and(|name| name.chars().count() >= 2 && name.len() <= NAME_BYTES_MAX);
+    let measures = given.get("measures").and_then(Value::as_array).into_iter().flatten();
+    let mut operands = measures.filter_map(|measure| measure.get("derived")?.get("of")?.as_array());
+    if names.all(is_name) && operands.all(|of| of.len() <= OPERANDS_MAX) {
         return Ok(());
     }
     Err(Refusal::new(VendorCode::ValidationFailed, "Invalid dataset definition."))
@@ -234,7 +241,7 @@ impl Model {
             Some(ComputedMeasure {
                 label: text(&entry, "label").unwrap_or(&name).to_owned(),
                 operator: ComputedOperator::named(text(derived, "op")?)?,
-                of: of.collect::<Option<_>>()?,
+                of: of.collect::<Option<Vec<_>>>().filter(|of| of.len() <= OPERANDS_MAX)?,
                 name,
             })
         };
@@ -252,11 +259,37 @@ impl Model {
     /// Without measures of fields that the principal may not compute with.
     fn seen(mut self) -> Self {
         let object = Arc::clone(&self.object);
-        self.measures.retain(|measure| measure.field.as_deref().is_none_or(|field| open(&object, field).is_some()));
+        let sees = |model: &Self, measure: &Measure| {
+            let field = measure.field.as_deref().is_none_or(|field| open(&object, field).is_some());
+            field && measure.filter.as_ref().is_none_or(|filter| model.is_open(filter))
+        };
+        let measures = std::mem::take(&mut self.measures);
+        self.measures = measures.into_iter().filter(|measure| sees(&self, measure)).collect();
         let Unserved { measures, dimensions } = &mut self.unserved;
         measures.retain(|name| !self.measures.iter().any(|measure| measure.name == *name));
         dimensions.retain(|name| !self.dimensions.iter().any(|dimension| dimension.name == *name));
         self
+    }
+
+    /// Whether the principal may compare each field that its own filter names.
+    pub(super) fn is_filter_open(&self) -> bool {
+        self.filter.as_ref().is_none_or(|filter| self.is_open(filter))
+    }
+
+    fn is_open(&self, condition: &Value) -> bool {
+        let parts = |given: &Value| given.as_array().is_none_or(|parts| parts.iter().all(|part| self.is_open(part)));
+        condition.as_object().is_none_or(|entries| {
+            entries.iter().all(|(key, value)| match key.as_str() {
+                "$and" | "$or" => parts(value),
+                "$not" => self.is_open(value),
+                name => {
+                    let own = self.own(name);
+                    let declared = self.dimensions.iter().find(|dimension| dimension.name == own);
+                    let field = declared.map_or(own, |dimension| dimension.field.as_str());
+                    self.object.field(field).is_some_and(|field| !field.is_masked)
+                }
+            })
+        })
     }
 
     /// As `/analytics/meta` lists it. `whole`: with what is declared and not served.

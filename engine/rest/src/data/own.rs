@@ -69,6 +69,23 @@ fn check_field(found: &OwnRecords, object: &str, name: &str) -> Result<(), Refus
     Err(Refusal::new(VendorCode::InvalidField, message).with("field", name))
 }
 
+/// Whether a value is the wanted one. A truth value may be spelt as parameters spell it.
+fn is_equal(value: Option<&Value>, wanted: &Value) -> bool {
+    let truth = match wanted {
+        Value::String(text) => match text.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        Value::Number(number) => [Some(0), Some(1)].iter().position(|bit| *bit == number.as_u64()).map(|bit| bit == 1),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    match (value, truth) {
+        (Some(Value::Bool(own)), Some(truth)) => *own == truth,
+        (value, _) => value == Some(wanted),
+    }
+}
+
 /// A page of them.
 ///
 /// # Errors
@@ -87,7 +104,7 @@ pub(super) fn page(work: &Work, ask: &Ask, rows_max: u64) -> Result<Response, Re
     for name in named {
         check_field(&found, object, name)?;
     }
-    let is_wanted = |record: &Record| wanted.iter().all(|(name, value)| record.get(*name) == Some(*value));
+    let is_wanted = |record: &Record| wanted.iter().all(|(name, value)| is_equal(record.get(*name), value));
     let mut records: Vec<Record> = found.records.into_iter().filter(is_wanted).collect();
     records.sort_by(|one, other| by_keys(one, other, order));
     let total = records.len();

@@ -67,7 +67,7 @@ fn what_is_written_loads() {
             ..Found::default()
         },
     ];
-    let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables, &BTreeSet::new()).unwrap();
+    let written = metadata("shop", "sqlite", &json!({"filename": "shop.db"}), &tables, &KnownNames::default()).unwrap();
     assert_eq!(written.ignored, ["Customer.Photo"]);
     let folder = tempfile::tempdir().unwrap();
     let [text, tables] = [&written.stack, &written.tables].map(|value| pretty(value).unwrap());
@@ -195,7 +195,7 @@ fn any_names_and_types_load() {
             "postgres",
             &json!({"database": "d"}),
             &tables,
-            &BTreeSet::new(),
+            &KnownNames::default(),
         )
         .unwrap();
         let text = whole(&[text.stack, text.tables]).unwrap();
@@ -203,4 +203,55 @@ fn any_names_and_types_load() {
             panic!("world {world}: {error}\n{text}");
         }
     }
+}
+
+/// A new table or column never takes a name that an object of the metadata has, whatever people made of that object since.
+#[test]
+fn names_that_were_given_stay() {
+    let column = |remote: &str| FoundColumn {
+        remote: remote.to_owned(),
+        holds: Some(Holds::of(ValueType::Text)),
+        ..FoundColumn::default()
+    };
+    let table = |remote: &str, columns: &[&str]| Found {
+        remote: remote.to_owned(),
+        schema: remote.split_once('.').map(|(schema, _)| schema.to_owned()),
+        columns: columns.iter().map(|name| column(name)).collect(),
+        ..Found::default()
+    };
+    let described = |tables: &[Found], known: &KnownNames| metadata("d", "sqlite", &json!({}), tables, known).unwrap();
+    let names = |written: &Written| -> Vec<(String, String, Vec<String>)> {
+        let names = written.names.iter();
+        names.map(|names| (names.remote.clone(), names.object.clone(), names.fields.clone())).collect()
+    };
+    let own = |remote: &str, object: &str, fields: &[&str]| {
+        (remote.to_owned(), object.to_owned(), fields.iter().map(|name| (*name).to_owned()).collect())
+    };
+    let first = described(&[table("a lines", &["E-Mail"]), table("s.orders", &["x"])], &KnownNames::default());
+    let expected = [own("a lines", "d_a_lines", &["e_mail"]), own("s.orders", "d_s_orders", &["x"])];
+    assert_eq!(names(&first), expected);
+    let mut edited = first.stack.clone();
+    edited["packages"][0]["manifest"]["objects"][0]["fields"]["total"] = json!({"type": "formula"});
+    edited["packages"][0]["manifest"]["objects"].as_array_mut().unwrap().push(json!({"name": "d_new"}));
+    let tables = [
+        table("new", &["x"]),
+        table("a_lines", &["x"]),
+        table("a lines", &["e_mail", "total", "E-Mail"]),
+        table("s_orders", &["x"]),
+        table("s.orders", &["x"]),
+    ];
+    let known = KnownNames { given: GivenNames::of(Some(&first.stack), Some(&edited)), ..KnownNames::default() };
+    let expected = [
+        own("new", "d_new_2", &["x"]),
+        own("a_lines", "d_a_lines_2", &["x"]),
+        own("a lines", "d_a_lines", &["e_mail_2", "total_2", "e_mail"]),
+        own("s_orders", "d_s_orders_2", &["x"]),
+        own("s.orders", "d_s_orders", &["x"]),
+    ];
+    let second = described(&tables, &known);
+    assert_eq!(names(&second), expected);
+    // What the source had no longer when it was described last, and people had edited, is there again.
+    let less = described(&tables[..1], &known).stack;
+    let known = KnownNames { given: GivenNames::of(Some(&less), Some(&second.stack)), ..KnownNames::default() };
+    assert_eq!(names(&described(&tables, &known)), expected);
 }

@@ -31,7 +31,7 @@ pub(super) async fn other(Path(path): Path<String>) -> Response {
         return ([(header::CONTENT_TYPE, kind), cached], Bytes::from_static(bytes)).into_response();
     }
     // As files are called in a clone.
-    if let Some(name) = path.strip_suffix(".md") {
+    if let Some(name) = path.strip_suffix(".md").filter(|name| book::at(name).is_some()) {
         return Redirect::permanent(&format!("/docs/{name}")).into_response();
     }
     of_page(book::at(&path))

@@ -157,7 +157,10 @@ async fn titles(work: &Work, target: &str, texts: &BTreeSet<&str>) -> Result<Has
         return Ok(texts.iter().map(|text| ((*text).to_owned(), (*text).to_owned())).collect());
     };
     let Some(key) = object.key.clone() else { return Ok(found) };
-    let name = object.name_field.clone().filter(|name| object.field(name).is_some_and(|field| !field.is_computed));
+    let name = object
+        .name_field
+        .clone()
+        .filter(|name| object.field(name).is_some_and(|field| !field.is_computed && !field.is_masked));
     let mut titled: HashMap<String, Option<String>> = HashMap::new();
     let all: Vec<&str> = texts.iter().copied().collect();
     for chunk in all.chunks(TITLES_PER_QUESTION) {
@@ -192,15 +195,27 @@ async fn titles(work: &Work, target: &str, texts: &BTreeSet<&str>) -> Result<Has
 }
 
 /// Rows of CSV below a line of names.
-pub(super) fn table(text: &str) -> Vec<Vec<(String, Cell)>> {
-    let mut lines = records(text).into_iter();
+///
+/// # Errors
+/// A text in quotes does not end, or a row has more cells than there are names.
+pub(super) fn table(text: &str) -> Result<Vec<Vec<(String, Cell)>>, String> {
+    let mut lines = records(text)?.into_iter();
     let names = lines.next().unwrap_or_default();
-    let row = |cells: Vec<String>| names.iter().cloned().zip(cells.into_iter().map(Cell::Text)).collect();
-    lines.map(row).collect()
+    let row = |(at, cells): (usize, Vec<String>)| {
+        if cells.iter().skip(names.len()).any(|cell| !cell.is_empty()) {
+            let (count, known) = (cells.len(), names.len());
+            return Err(format!("CSV row {} has {count} cells, and the first line names {known}", at + 1));
+        }
+        Ok(names.iter().cloned().zip(cells.into_iter().map(Cell::Text)).collect())
+    };
+    lines.enumerate().map(row).collect()
 }
 
 /// Records of CSV (RFC 4180); a line without anything is none.
-fn records(text: &str) -> Vec<Vec<String>> {
+///
+/// # Errors
+/// A text in quotes does not end.
+fn records(text: &str) -> Result<Vec<Vec<String>>, String> {
     let (mut records, mut record, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
     let mut signs = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
     while let Some(sign) = signs.next() {
@@ -220,12 +235,15 @@ fn records(text: &str) -> Vec<Vec<String>> {
             _ => cell.push(sign),
         }
     }
+    if quoted {
+        return Err("CSV ends within a text in quotes".to_owned());
+    }
     if !cell.is_empty() || !record.is_empty() {
         record.push(cell);
         records.push(record);
     }
     records.retain(|record: &Vec<String>| record.iter().any(|cell| !cell.is_empty()));
-    records
+    Ok(records)
 }
 
 #[cfg(test)]
@@ -260,10 +278,13 @@ mod tests {
 
     #[test]
     fn csv_is_read_with_quotes_and_both_ends_of_lines() {
-        let rows = table("\u{feff}a,b\r\n\"x, \"\"y\"\"\",\n\n1,\"two\nlines\"");
+        let rows = table("\u{feff}a,b\r\n\"x, \"\"y\"\"\",\n\n1,\"two\nlines\"").unwrap();
         let cell = |text: &str| Cell::Text(text.to_owned());
         let names = |one: Cell, two: Cell| vec![("a".to_owned(), one), ("b".to_owned(), two)];
         assert_eq!(rows, [names(cell("x, \"y\""), cell("")), names(cell("1"), cell("two\nlines"))]);
-        assert_eq!(table(""), Vec::<Vec<_>>::new());
+        assert_eq!(table("").unwrap(), Vec::<Vec<_>>::new());
+        assert_eq!(table("a,b\n1\n1,2,\n").unwrap().len(), 2, "what is absent or empty is nothing");
+        assert_eq!(table("a,b\n1,2\n1,000,3\n").unwrap_err(), "CSV row 2 has 3 cells, and the first line names 2");
+        assert_eq!(table("a,b\n1,\"2\n3,4\n").unwrap_err(), "CSV ends within a text in quotes");
     }
 }

@@ -19,11 +19,13 @@ use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, Rec
 use querygate_types::Error;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Rows of one request.
 const ROWS_MAX: usize = 5_000;
+/// Fields that records are found by.
+const MATCH_FIELDS_MAX: usize = 64;
 /// Changes that are made at once.
 const CHANGES_AT_ONCE: usize = 200;
 
@@ -90,7 +92,7 @@ impl Import {
         let renamed = mapping(body.get("mapping"));
         let rows = match (text("format"), body.get("rows"), text("csv")) {
             (Some("json"), Some(Value::Array(rows)), _) => rows.iter().map(of_json).collect::<Vec<_>>(),
-            (Some("csv") | None, _, Some(csv)) => table(csv),
+            (Some("csv") | None, _, Some(csv)) => table(csv).map_err(|message| invalid(&message))?,
             _ => {
                 return Err(invalid(
                     "Provide format:\"csv\" with csv text, format:\"json\" with rows[], or format:\"xlsx\" with xlsxBase64",
@@ -101,10 +103,7 @@ impl Import {
             let message = format!("Import too large: {} rows (max {ROWS_MAX})", rows.len());
             return Err(Refusal::new(VendorCode::BatchTooLarge, message));
         }
-        let own = |name: String| match renamed.iter().find(|(from, _)| *from == name) {
-            Some((_, to)) => to.clone(),
-            None => name,
-        };
+        let own = |name: String| renamed.get(&name).cloned().unwrap_or(name);
         let given = body.get("rows").and_then(Value::as_array).into_iter().flatten().enumerate();
         let texts = given.map(|(at, row)| {
             let texts = row.as_object().map(|row| digits.texts(&[Place::Name("rows"), Place::At(at)], row));
@@ -125,7 +124,12 @@ impl Import {
             Some(_) => return Err(invalid("writeMode must be one of insert, update, upsert")),
         };
         let matched_by = body.get("matchFields").and_then(Value::as_array).into_iter().flatten();
-        let matched_by: Vec<String> = matched_by.filter_map(Value::as_str).map(str::to_owned).collect();
+        let mut seen = BTreeSet::new();
+        let matched_by: Vec<String> =
+            matched_by.filter_map(Value::as_str).filter(|name| seen.insert(*name)).map(str::to_owned).collect();
+        if matched_by.len() > MATCH_FIELDS_MAX {
+            return Err(invalid(&format!("matchFields names at most {MATCH_FIELDS_MAX} fields")));
+        }
         if mode != Mode::Insert && matched_by.is_empty() {
             return Err(invalid(&format!("writeMode \"{}\" requires a non-empty matchFields[]", mode.name())));
         }
@@ -325,14 +329,16 @@ fn of_json(row: &Value) -> Vec<(String, Cell)> {
 }
 
 /// Names of columns, and the fields that they are.
-fn mapping(given: Option<&Value>) -> Vec<(String, String)> {
+fn mapping(given: Option<&Value>) -> HashMap<String, String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     match given {
         Some(Value::Object(names)) => names.iter().filter_map(|(from, to)| Some((from.clone(), text(to)?))).collect(),
+        // Of pairs of one name the first counts.
         Some(Value::Array(pairs)) => pairs
             .iter()
+            .rev()
             .filter_map(|pair| Some((text(pair.get("sourceField")?)?, text(pair.get("targetField")?)?)))
             .collect(),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => Vec::new(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => HashMap::new(),
     }
 }
