@@ -112,7 +112,8 @@ async fn assemble(
         compare(work, model, &base, comparison, (&mut grid, &mut fields), held).await?;
     }
     for measure in combined {
-        grid.compute(&measure.name, measure.operator, &measure.of, held)?;
+        held.grow(grid.computed_bytes())?;
+        grid.compute(&measure.name, measure.operator, &measure.of);
         // Others have their turn, and who no longer waits is heard.
         tokio::task::yield_now().await;
         fields.push(json!({"name": measure.name, "type": "number", "label": measure.label}));
@@ -151,7 +152,8 @@ async fn compare(
     };
     let measures = base.measures.iter().map(|name| model.measure(name)).collect::<Result<Vec<_>, _>>()?;
     let absent: Vec<&'static str> = measures.iter().map(super::model::Measure::of_none).collect();
-    grid.attach(other, (COMPARED, &absent), key, held)?;
+    held.grow(grid.bytes().saturating_add(other.bytes()))?;
+    grid.attach(other, COMPARED, key, &absent);
     fields.extend(base.measures.iter().map(|name| {
         let name = format!("{}{COMPARED}", model.own(name));
         json!({"name": name, "type": "number", "label": name})

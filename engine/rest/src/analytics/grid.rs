@@ -107,17 +107,13 @@ impl Grid {
 
     /// Adds values of another grid of the same groups behind the own ones. `key` gives the key that stands for one of the other's. A value
     /// that only one of them has is `absent` in the other.
-    ///
-    /// # Errors
-    /// 53200: there is no room for both.
     pub(super) fn attach(
         &mut self,
         other: Self,
-        (end, absent): (&str, &[&'static str]),
+        end: &str,
         key: impl Fn(usize, &GridKey) -> GridKey,
-        held: &mut Held,
-    ) -> Result<(), Refusal> {
-        held.grow(self.bytes().saturating_add(other.bytes()))?;
+        absent: &[&'static str],
+    ) {
         let of = |keys: &[GridKey]| keys.iter().map(|key| key.stored.clone()).collect::<Vec<_>>();
         let mut places: HashMap<Vec<String>, usize> =
             self.rows.iter().enumerate().map(|(at, row)| (of(&row.keys), at)).collect();
@@ -138,21 +134,10 @@ impl Grid {
                 found.values.extend(row.values);
             }
         }
-        Ok(())
     }
 
     /// Adds a value that is computed of others; null where one of them is.
-    ///
-    /// # Errors
-    /// 53200: there is no room for it.
-    pub(super) fn compute(
-        &mut self,
-        name: &str,
-        operator: ComputedOperator,
-        of: &[String],
-        held: &mut Held,
-    ) -> Result<(), Refusal> {
-        held.grow(self.rows.len().saturating_mul(COMPUTED_BYTES))?;
+    pub(super) fn compute(&mut self, name: &str, operator: ComputedOperator, of: &[String]) {
         let places: Option<Vec<usize>> = of.iter().map(|name| self.values.iter().position(|own| own == name)).collect();
         for row in &mut self.rows {
             let number = |at: &usize| row.values.get(*at)?.parse::<f64>().ok().filter(|number| number.is_finite());
@@ -162,7 +147,6 @@ impl Grid {
             row.values.push(printed.map_or_else(|| NULL.to_owned(), |number| whole(&number)));
         }
         self.values.push(name.to_owned());
-        Ok(())
     }
 
     /// Orders rows by names with their directions, first the strongest. What is absent comes last, either way. Labels are what is compared.
@@ -203,8 +187,14 @@ impl Grid {
         self.rows.truncate(bounded(limit));
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes that its rows take.
+    pub(super) fn bytes(&self) -> usize {
         self.rows.iter().map(GridRow::bytes).fold(0, usize::saturating_add)
+    }
+
+    /// Bytes that one more computed value takes in each row.
+    pub(super) fn computed_bytes(&self) -> usize {
+        self.rows.len().saturating_mul(COMPUTED_BYTES)
     }
 
     /// Bytes that no text of its rows is longer than.
@@ -334,13 +324,20 @@ mod tests {
         Grid { keys: vec!["k".to_owned()], values: vec!["n".to_owned()], rows: rows.iter().map(row).collect() }
     }
 
+    fn shown(grid: &Grid) -> String {
+        let mut text = String::new();
+        grid.print(&mut text);
+        assert!(text.len() <= grid.text_bytes());
+        text
+    }
+
     #[test]
     fn compared_values_stand_beside_the_others_and_are_absent_where_there_are_none() {
         let mut own = grid(&[("\"a\"", "1"), ("\"b\"", "2")]);
         own.attach(grid(&[("\"b\"", "5"), ("\"c\"", "7")]), "__compare", |_, key| key.clone(), &["0"]);
         own.compute("r", ComputedOperator::Ratio, &["n".to_owned(), "n__compare".to_owned()]);
         assert_eq!(
-            own.shown(),
+            shown(&own),
             "{\"k\":\"a\",\"n\":1,\"n__compare\":0,\"r\":null},{\"k\":\"b\",\"n\":2,\"n__compare\":5,\"r\":0.4},\
              {\"k\":\"c\",\"n\":0,\"n__compare\":7,\"r\":0}"
         );
@@ -356,6 +353,8 @@ mod tests {
         }
         let mut own = grid(&[("\"a\"", "1"), ("\"b\"", "2"), ("\"c\"", "3")]);
         own.page(1, 1);
-        assert_eq!((own.shown().as_str(), own.stored().as_str()), ("{\"k\":\"b\",\"n\":2}", "{\"k\":\"b\"}"));
+        let mut stored = String::new();
+        own.print_stored(&mut stored);
+        assert_eq!((shown(&own).as_str(), stored.as_str()), ("{\"k\":\"b\",\"n\":2}", "{\"k\":\"b\"}"));
     }
 }
