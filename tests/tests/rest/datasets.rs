@@ -171,7 +171,7 @@ fn what_is_computed_and_printed_is_bounded() {
     let measures = |more: Value| json!({"measures": [{"name": "orders", "aggregate": "count"}, more]});
     let many = json!({"measures": ["many"]});
     let expected = sql("SELECT count(*) * 16 FROM orders");
-    assert_eq!(answer("nora", &measures(of(16)), &many)["rows"], json!([{"many": expected}]));
+    assert_eq!(answer("nora", &measures(of(16)), &many)["rows"][0]["many"], expected);
     assert_eq!(refused("nora", &measures(of(17)), &many), (400, "VALIDATION_FAILED".to_owned()));
     let long = "l".repeat(257);
     let named = json!({"name": long, "derived": {"op": "sum", "of": ["orders"]}});
