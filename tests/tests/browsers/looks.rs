@@ -60,7 +60,7 @@ pub(crate) fn documents(kind: Kind) {
     assert!(browser.url().contains("/docs/") && browser.url().contains('#'), "{}", browser.url());
     for (asked, expected) in [
         ("/docs/absent", "There is no such page"),
-        ("/docs/..%2fCargo.toml", "no such route"),
+        ("/docs/..%2fCargo.toml", "There is no such page"),
         ("/docs?q=%3Cscript%3Ealert(1)%3C/script%3E", "No page has all"),
     ] {
         browser.go(&gate.page(asked));
