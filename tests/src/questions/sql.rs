@@ -121,7 +121,8 @@ fn records(body: &Value, from: &str, kinds: Kinds<'_>) -> Option<Twin> {
     Some(Twin { sql: format!("SELECT {list} {from}{order}"), ordered: ordered && !columns.is_empty(), columns })
 }
 
-/// The end of a statement, and whether it determines the order. Pages end their order with the keys.
+/// The end of a statement, and whether it determines the order. Pages end their order with the keys, which fall where the last key of
+/// the order does.
 fn order(body: &Value, keys: &[String], kinds: Kinds<'_>) -> Option<(String, bool)> {
     let mut parts = Vec::new();
     for key in body["orderBy"].as_array().map(Vec::as_slice).unwrap_or_default() {
@@ -135,7 +136,9 @@ fn order(body: &Value, keys: &[String], kinds: Kinds<'_>) -> Option<(String, boo
     let (limit, offset) = (body["limit"].as_u64(), body["offset"].as_u64().filter(|offset| *offset > 0));
     let pages = limit.is_some() || offset.is_some();
     if pages {
-        parts.extend(keys.iter().map(|key| format!("\"{key}\" ASC NULLS FIRST")));
+        let falls = body["orderBy"].as_array().and_then(|keys| keys.last()).is_some_and(|key| key["order"] == "desc");
+        let direction = if falls { "DESC NULLS LAST" } else { "ASC NULLS FIRST" };
+        parts.extend(keys.iter().map(|key| format!("\"{key}\" {direction}")));
     }
     let mut end = if parts.is_empty() { String::new() } else { format!(" ORDER BY {}", parts.join(", ")) };
     limit.into_iter().for_each(|limit| end.push_str(&format!(" LIMIT {limit}")));
