@@ -91,7 +91,7 @@ fn what_cannot_be_asked_is_refused_with_its_code() {
         (jobs(|question| question.object = "yard_nothing".to_owned()), "OBJECT_NOT_FOUND"),
         (jobs(|question| question.group_by = vec![group("nothing", None)]), "INVALID_FIELD"),
         (jobs(|question| question.group_by = vec![group("title", Some(Bucket::Month))]), "INVALID_QUERY"),
-        (jobs(|question| question.aggregations = vec![sum("due", "x")]), "INVALID_QUERY"),
+        (jobs(|question| question.aggregations = vec![sum("due", "x")]), "INVALID_FIELD"),
         (jobs(|question| question.aggregations = vec![count("x"), count("x")]), "INVALID_QUERY"),
         (jobs(|question| question.aggregations = vec![count("")]), "INVALID_QUERY"),
         (jobs(|question| question.aggregations = vec![count("a\u{1}1")]), "INVALID_QUERY"),
