@@ -47,6 +47,8 @@ mod postgres_server;
 mod servers;
 #[path = "writes/source.rs"]
 mod source;
+#[path = "writes/turns.rs"]
+mod turns;
 
 /// Over a file.
 #[path = "writes"]

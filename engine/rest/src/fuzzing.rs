@@ -4,7 +4,7 @@
 use crate::call::{Parameters, json_of};
 use crate::data::{Ask, filter_of, of_body, of_parameters};
 use crate::refusal::{Envelope, Refusal};
-use querygate_query_api::requests::question::{AggregateFunction, Aggregation};
+use querygate_query_api::requests::question::{Aggregation, Bucket};
 use serde_json::{Map, Value, json};
 
 /// The object that questions are about.
@@ -80,7 +80,7 @@ fn written(ask: &Ask) -> Value {
     let groups = question.group_by.iter().map(|group| {
         let mut written = json!({"field": group.field});
         if let Some(written) = written.as_object_mut() {
-            let bucket = group.bucket.map(|bucket| format!("{bucket:?}").to_lowercase());
+            let bucket = group.bucket.map(Bucket::name);
             written.extend(bucket.map(|bucket| ("dateGranularity".to_owned(), bucket.into())));
             written.extend(group.alias.as_ref().map(|alias| ("alias".to_owned(), alias.as_str().into())));
         }
@@ -102,16 +102,8 @@ fn written(ask: &Ask) -> Value {
 }
 
 fn aggregation(aggregation: &Aggregation) -> Value {
-    let function = match aggregation.function {
-        AggregateFunction::Count => "count",
-        AggregateFunction::Sum => "sum",
-        AggregateFunction::Avg => "avg",
-        AggregateFunction::Min => "min",
-        AggregateFunction::Max => "max",
-        AggregateFunction::CountDistinct => "count_distinct",
-    };
     let mut written = Map::new();
-    written.insert("function".to_owned(), function.into());
+    written.insert("function".to_owned(), aggregation.function.name().into());
     written.insert("alias".to_owned(), aggregation.alias.as_str().into());
     written.extend(aggregation.field.as_ref().map(|field| ("field".to_owned(), field.as_str().into())));
     written.extend(aggregation.filter.clone().map(|filter| ("filter".to_owned(), filter)));

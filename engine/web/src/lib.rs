@@ -1,5 +1,5 @@
 //! What doors that speak HTTP share: a listener with bounds, an orderly end, counted attempts to log in, random tokens,
-//! cookies, from where a request was sent, an icon, who asks through a proxy, a watch over what lets somebody in. Knows no route and no user.
+//! cookies, from where a request was sent, an icon, excerpts of texts, who asks through a proxy, a watch over what lets somebody in. Knows no route and no user.
 
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing)]
@@ -10,6 +10,7 @@
 
 mod attempts;
 mod cookie;
+mod excerpt;
 mod icon;
 mod listener;
 mod meter;
@@ -23,6 +24,7 @@ mod watch;
 
 pub use attempts::{Attempt, Attempts};
 pub use cookie::cookie;
+pub use excerpt::excerpt;
 pub use icon::{ICON_PATH, icon};
 pub use listener::Peer;
 pub use origin::comes_from_elsewhere;

@@ -1,6 +1,7 @@
 //! Reads the schema of a SQLite file, read-only.
 
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds};
+use crate::naming::quoted;
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -200,10 +201,6 @@ async fn exact(
 
 /// The greatest whole number below which a double has all.
 const DOUBLE_MAX: i64 = 1 << 53;
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 /// The collation by which a column's texts are equal that are not the same. No pragma tells it: two texts beside the column are compared as it
 /// compares.

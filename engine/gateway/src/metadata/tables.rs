@@ -1,10 +1,15 @@
 //! The tables that the objects of a source need, as SQL for SQLite or PostgreSQL.
 
+use crate::naming::quoted;
 use clap::ValueEnum;
 use querygate_metadata::model::{Field, Object, Snapshot, TenancyPosture, ValueType};
 use querygate_policy::CompiledPolicy;
 use querygate_policy::rules::UniqueGroup;
+use querygate_web::TokenHash;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+const NAME_BYTES_MAX: usize = 63;
 
 /// Whose SQL is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,19 +62,25 @@ fn indexes(object: &Object, groups: &[UniqueGroup], has_organizations: bool) -> 
     let unique = groups.iter().filter(|group| group.fields != key).map(|group| {
         let organization = group.organization.iter().filter(|_| has_organizations);
         let columns: Vec<String> = organization.chain(&group.fields).map(column).collect();
-        let name = quoted(&group.name);
+        let name = quoted(&index_name(&group.name));
         format!("CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {} ({});\n", quoted(table), columns.join(", "))
     });
     let references = object.fields.values().filter(|field| field.stored() && field.field_type.is_reference());
     let references = references.filter(|field| !field.multiple && !field.system).map(|field| {
-        let name = quoted(&format!("{table}_{}_idx", object.column_name(&field.name)));
+        let name = quoted(&index_name(&format!("{table}_{}_idx", object.column_name(&field.name))));
         format!("CREATE INDEX IF NOT EXISTS {name} ON {} ({});\n", quoted(table), column(&field.name))
     });
     unique.chain(references).collect()
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// PostgreSQL cuts names at 63 bytes: of two that are equal up to there, the second index would not be made, and nobody told.
+fn index_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Cow::Borrowed(name);
+    }
+    let hash = TokenHash::of(name).hex();
+    let (start, hash) = (name.floor_char_boundary(NAME_BYTES_MAX - 9), hash.get(..8).unwrap_or_default());
+    Cow::Owned(format!("{}_{hash}", name.get(..start).unwrap_or_default()))
 }
 
 /// The type of a column that holds a field's values as they are; `None`: there is none.
@@ -156,6 +167,15 @@ objects:
       twice: { type: formula, expression: \"record.total * 2\" }
       buyer: { type: lookup, reference: t_order }
 ";
+
+    #[test]
+    fn long_names_of_indexes_stay_apart() {
+        let long = |end: &str| format!("{}_{end}", "orders".repeat(12));
+        let (one, two) = (long("buyer_idx"), long("payer_idx"));
+        let (one, two) = (index_name(&one), index_name(&two));
+        assert!(one != two && one.len() == NAME_BYTES_MAX && two.len() == NAME_BYTES_MAX, "{one} {two}");
+        assert_eq!(index_name("orders_buyer_idx"), "orders_buyer_idx");
+    }
 
     #[test]
     fn each_stored_field_has_a_column_of_its_type() {

@@ -105,7 +105,11 @@ impl Seen<'_> {
             PlatformReach::Organization => user == principal.user_id || principal.org_user_ids.contains(user),
             PlatformReach::Everything => true,
         };
-        is_seen && self.ids.is_none_or(|ids| ids.contains(id))
+        is_seen && self.wants(id)
+    }
+
+    fn wants(&self, id: &str) -> bool {
+        self.ids.is_none_or(|ids| ids.contains(id))
     }
 }
 
@@ -162,14 +166,10 @@ impl GatePlatform {
             "sys_user" => self.users_of(&seen),
             "sys_api_key" => self.keys_of(&seen)?,
             // Who may read these at all reads the whole list: they are names.
-            "sys_position" => self.positions(resolved),
-            "sys_permission_set" => permission_sets(resolved),
+            "sys_position" => self.positions(&seen),
+            "sys_permission_set" => permission_sets(&seen),
             _ => return Err(Error::internal("an object is kept that has no records")),
         };
-        records.retain(|record| {
-            let id = record.get("id").and_then(Value::as_str);
-            ids.is_none_or(|ids| id.is_some_and(|id| ids.contains(id)))
-        });
         for record in &mut records {
             record.retain(|name, _| fields.contains(&name.as_str()));
         }
@@ -215,19 +215,22 @@ impl GatePlatform {
         Ok(keys.list()?.into_iter().filter_map(own).collect())
     }
 
-    fn positions(&self, resolved: &Resolved) -> Vec<Record> {
-        let declared = self.documents(resolved.deployment.version).items("position");
+    fn positions(&self, seen: &Seen<'_>) -> Vec<Record> {
+        let declared = self.documents(seen.resolved.deployment.version).items("position");
         let mut positions: BTreeMap<String, Value> =
             POSITIONS.iter().map(|(name, label)| ((*name).to_owned(), json!(label))).collect();
         positions.extend(declared.into_iter().map(|(name, item)| {
             let label = item.get("label").cloned().unwrap_or_else(|| json!(name));
             (name, label)
         }));
-        positions.into_iter().map(|(name, label)| record(json!({"id": name, "name": name, "label": label}))).collect()
+        let positions = positions.into_iter().filter(|(name, _)| seen.wants(name));
+        positions.map(|(name, label)| record(json!({"id": name, "name": name, "label": label}))).collect()
     }
 }
 
-fn permission_sets(resolved: &Resolved) -> Vec<Record> {
-    let sets = resolved.deployment.snapshot.permission_sets.values();
-    sets.map(|set| record(json!({"id": set.name, "name": set.name, "label": set.label}))).collect()
+fn permission_sets(seen: &Seen<'_>) -> Vec<Record> {
+    let sets = seen.resolved.deployment.snapshot.permission_sets.values();
+    sets.filter(|set| seen.wants(&set.name))
+        .map(|set| record(json!({"id": set.name, "name": set.name, "label": set.label})))
+        .collect()
 }

@@ -67,6 +67,29 @@ pub enum Bucket {
     Year,
 }
 
+impl Bucket {
+    /// Every span, the shortest first.
+    pub const ALL: [Self; 5] = [Self::Day, Self::Week, Self::Month, Self::Quarter, Self::Year];
+
+    /// As `dateGranularity` spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+
+    /// The span of a name; `None`: there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bucket| bucket.name() == name)
+    }
+}
+
 /// What is computed of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named as the values of function")]
@@ -77,6 +100,30 @@ pub enum AggregateFunction {
     Min,
     Max,
     CountDistinct,
+}
+
+impl AggregateFunction {
+    /// Every function.
+    pub const ALL: [Self; 6] = [Self::Count, Self::Sum, Self::Avg, Self::Min, Self::Max, Self::CountDistinct];
+
+    /// As `function` spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::CountDistinct => "count_distinct",
+        }
+    }
+
+    /// The function of a name; `None`: there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
 }
 
 /// One computed value of a group.

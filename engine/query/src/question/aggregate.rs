@@ -1,7 +1,7 @@
 //! What is computed of groups, as ObjectStack computes it: nothing sums up to 0, booleans are 0 and 1, texts are 0 in sums.
 
+use super::object::form;
 use super::refusal::{field as refused_field, query};
-use super::shape::word;
 use arrow::datatypes::DataType;
 use datafusion::execution::SessionState;
 use datafusion::functions::expr_fn::coalesce;
@@ -15,21 +15,7 @@ use std::sync::Arc;
 
 /// Whether a field has one value that is neither a list nor a document.
 pub(super) fn has_plain_value(field: &Field) -> bool {
-    use FieldType as F;
-    let is_list_or_document = matches!(
-        field.field_type,
-        F::Multiselect
-            | F::Checkboxes
-            | F::Tags
-            | F::Location
-            | F::Address
-            | F::Json
-            | F::Composite
-            | F::Record
-            | F::Repeater
-            | F::Vector
-    );
-    !field.multiple && !is_list_or_document
+    !matches!(form(field.value_type()), JsonForm::List | JsonForm::Json)
 }
 
 /// # Errors
@@ -52,7 +38,7 @@ pub(super) fn check_operand(function: AggregateFunction, field: &Field) -> Resul
     if takes && (has_plain_value(field) || function == AggregateFunction::Count) {
         return Ok(());
     }
-    let message = format!("'{}' does not apply to values of the type that '{}' has", word(function), field.name);
+    let message = format!("'{}' does not apply to values of the type that '{}' has", function.name(), field.name);
     Err(refused_field(VendorCode::InvalidField, &field.name, message))
 }
 
@@ -85,11 +71,11 @@ impl Aggregate {
                     or_zero: false,
                 }),
                 F::Sum | F::Avg | F::Min | F::Max | F::CountDistinct => {
-                    Err(query(format!("'{}' is computed of a field", word(function))))
+                    Err(query(format!("'{}' is computed of a field", function.name())))
                 }
             };
         };
-        let refused = || Err(query(format!("'{}' cannot be computed of '{name}'", word(function))));
+        let refused = || Err(query(format!("'{}' cannot be computed of '{name}'", function.name())));
         let argument = match (function, form) {
             (F::Count, _) => column,
             (F::CountDistinct, JsonForm::List) => return refused(),

@@ -21,7 +21,7 @@ pub(super) fn key(state: &SessionState, name: &str, column: Expr, form: JsonForm
         | JsonForm::Time
         | JsonForm::List
         | JsonForm::Json => {
-            return Err(query(format!("'{name}' holds no dates: it has no {}", word(bucket))));
+            return Err(query(format!("'{name}' holds no dates: it has no {}", bucket.name())));
         }
     }
     let function = state.scalar_functions().get("to_char").ok_or_else(|| Error::internal("to_char is gone"))?;
@@ -35,16 +35,5 @@ const fn pattern(bucket: Bucket) -> &'static str {
         Bucket::Month => "YYYY-MM",
         Bucket::Quarter => "YYYY\"-Q\"Q",
         Bucket::Year => "YYYY",
-    }
-}
-
-/// As `dateGranularity` spells it.
-pub(super) const fn word(bucket: Bucket) -> &'static str {
-    match bucket {
-        Bucket::Day => "day",
-        Bucket::Week => "week",
-        Bucket::Month => "month",
-        Bucket::Quarter => "quarter",
-        Bucket::Year => "year",
     }
 }

@@ -1,11 +1,10 @@
 //! The text that bound questions are kept by: all of a question's shape. Printed for each question, so without a tree around it. Each name
 //! stands in quotes and each list in brackets: two shapes have two texts.
 
-use super::bucket;
-use super::shape::{Shape, comparison, operator, word};
+use super::shape::{Shape, comparison, operator};
 use arrow::datatypes::DataType;
 use querygate_policy::filter::{RowFilter, Test};
-use querygate_query_api::requests::question::AnswerForm;
+use querygate_query_api::requests::question::{AnswerForm, Bucket};
 use querygate_types::json::print::quoted;
 use std::fmt::{Display, Write as _};
 
@@ -26,11 +25,11 @@ impl Shape {
         text.filter(" where ", self.filter.as_ref());
         text.list(" groups", &self.groups, |text, (field, span, name)| {
             text.name(field);
-            text.word(span.map_or("-", bucket::word));
+            text.word(span.map_or("-", Bucket::name));
             text.name(name);
         });
         text.list(" aggregations", &self.aggregates, |text, (function, field, name, filter)| {
-            text.word(word(*function));
+            text.word(function.name());
             if let Some(field) = field {
                 text.name(field);
             }

@@ -1,7 +1,6 @@
 //! The shape of a question: everything but its values. Two questions of one shape have one plan (`key.rs`). Records get the template,
 //! canonical JSON with neither lengths of lists nor names that the caller made up.
 
-use super::bucket;
 use crate::sql::template::{Template, of_text};
 use querygate_policy::filter::{CompareOp, RowFilter, Test, TextKind};
 use querygate_query_api::requests::question::{AggregateFunction, AnswerForm, Bucket};
@@ -50,14 +49,14 @@ impl Shape {
             .groups
             .iter()
             .enumerate()
-            .map(|(at, (field, span, _))| json!([field, span.map(bucket::word), format!("g{}", at + 1)]));
+            .map(|(at, (field, span, _))| json!([field, span.map(Bucket::name), format!("g{}", at + 1)]));
         let groups: Vec<Value> = groups.collect();
         if !groups.is_empty() {
             map.insert("groupBy".to_owned(), json!(groups));
         }
         let aggregates = self.aggregates.iter().enumerate().map(|(at, (function, field, _, filter))| {
             let filter = filter.as_ref().map(filter_json);
-            json!([word(*function), field, format!("a{}", at + 1), filter])
+            json!([function.name(), field, format!("a{}", at + 1), filter])
         });
         let aggregates: Vec<Value> = aggregates.collect();
         if !aggregates.is_empty() {
@@ -172,18 +171,6 @@ pub(super) const fn comparison(op: CompareOp) -> &'static str {
         CompareOp::Le => "$lte",
         CompareOp::Gt => "$gt",
         CompareOp::Ge => "$gte",
-    }
-}
-
-/// As `function` spells it.
-pub(super) const fn word(function: AggregateFunction) -> &'static str {
-    match function {
-        AggregateFunction::Count => "count",
-        AggregateFunction::Sum => "sum",
-        AggregateFunction::Avg => "avg",
-        AggregateFunction::Min => "min",
-        AggregateFunction::Max => "max",
-        AggregateFunction::CountDistinct => "count_distinct",
     }
 }
 

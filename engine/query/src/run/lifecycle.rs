@@ -330,6 +330,11 @@ impl Run {
         Ok(())
     }
 
+    /// Runs within a statement that has a turn and waits for it: to wait for one of its own could take forever.
+    pub(crate) fn run_within(&mut self) {
+        self.permit = Some(self.runs.place().turn_within());
+    }
+
     /// Its turn, for work that it hands on and waits for.
     ///
     /// # Errors

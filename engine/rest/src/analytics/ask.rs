@@ -293,9 +293,9 @@ fn totals(body: &Map<String, Value>, faults: &mut Faults) -> Vec<Vec<String>> {
 /// The span that a key names; `place`: what a fault is about.
 fn granularity(given: &Map<String, Value>, key: &str, place: &str, faults: &mut Faults) -> Option<Bucket> {
     let given = given.get(key)?;
-    let bucket = given.as_str().and_then(bucket_of);
+    let bucket = given.as_str().and_then(Bucket::named);
     if bucket.is_none() {
-        faults.add(place, "Invalid option: expected one of day, week, month, quarter, year");
+        faults.add(place, format!("Invalid option: expected one of {}", Bucket::ALL.map(Bucket::name).join(", ")));
     }
     bucket
 }
@@ -345,17 +345,6 @@ fn range(item: &Value, place: &str, faults: &mut Faults) -> Option<(Value, Value
         faults.add_as(&format!("{place}.dateRange"), UNRECOGNIZED_RANGE, message);
     }
     read
-}
-
-pub(super) fn bucket_of(word: &str) -> Option<Bucket> {
-    match word {
-        "day" => Some(Bucket::Day),
-        "week" => Some(Bucket::Week),
-        "month" => Some(Bucket::Month),
-        "quarter" => Some(Bucket::Quarter),
-        "year" => Some(Bucket::Year),
-        _ => None,
-    }
 }
 
 /// `{name: "asc" | "desc"}`.

@@ -24,6 +24,8 @@ pub(super) struct DatasetAnswer {
     held: Held,
 }
 
+/// The days of one key, as JSON and as its text.
+const RANGE_BYTES: usize = 2 << 10;
 /// Computed measures of one selection.
 const COMPUTED_MAX: usize = 16;
 
@@ -214,10 +216,11 @@ impl DatasetAnswer {
     /// 53200: there is no room for it. A name is none; it was checked before.
     pub(super) fn printed(mut self, model: &Model, selection: &Selection) -> Result<(String, Held), Refusal> {
         let grids = || std::iter::once(&self.grid).chain(self.totals.iter().map(|(_, grid)| grid));
-        // Its keys stand in it up to three times: in rows, as they are stored, and as days.
-        let bytes = grids().map(Grid::text_bytes).fold(0, usize::saturating_add);
-        self.held.grow(bytes.saturating_add(self.grid.text_bytes().saturating_mul(2)))?;
         let keys = model.keys(selection)?;
+        let spans = keys.iter().filter(|key| key.bucket.is_some()).count();
+        // Keys stand in it twice: in rows, and as they are stored.
+        let bytes = grids().map(Grid::text_bytes).fold(self.grid.text_bytes(), usize::saturating_add);
+        self.held.grow(bytes.saturating_add(self.grid.len().saturating_mul(spans).saturating_mul(RANGE_BYTES)))?;
         let fields = Value::Array(self.fields.clone());
         let mut body = "{\"rows\":[".to_owned();
         self.grid.print(&mut body);

@@ -1,7 +1,7 @@
 //! Measures and dimensions of an object, by their names: those whose fields the principal may compare, group and compute with. Others
 //! are as if they were not declared.
 
-use super::ask::{ComputedOperator, Selection, bucket_of};
+use super::ask::{ComputedOperator, Selection};
 use super::sql::computed;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::{
@@ -78,13 +78,13 @@ pub(super) struct Model {
     /// Measures of a dataset that are computed of others of it.
     pub(super) combined: Vec<ComputedMeasure>,
     /// Names that are declared for what is not served, or not for the principal. They are no names of the object's fields.
-    unserved: Unserved,
+    unserved: UnservedNames,
     /// Records that there are at all.
     pub(super) filter: Option<Value>,
 }
 
 #[derive(Default)]
-struct Unserved {
+struct UnservedNames {
     measures: BTreeSet<String>,
     dimensions: BTreeSet<String>,
 }
@@ -104,27 +104,9 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
+/// The function of a measure's type: datasets spell one of them in their own way, too.
 pub(super) fn function_of(word: &str) -> Option<AggregateFunction> {
-    Some(match word {
-        "count" => AggregateFunction::Count,
-        "sum" => AggregateFunction::Sum,
-        "avg" => AggregateFunction::Avg,
-        "min" => AggregateFunction::Min,
-        "max" => AggregateFunction::Max,
-        "count_distinct" | "countDistinct" => AggregateFunction::CountDistinct,
-        _ => return None,
-    })
-}
-
-fn word_of(function: AggregateFunction) -> &'static str {
-    match function {
-        AggregateFunction::Count => "count",
-        AggregateFunction::Sum => "sum",
-        AggregateFunction::Avg => "avg",
-        AggregateFunction::Min => "min",
-        AggregateFunction::Max => "max",
-        AggregateFunction::CountDistinct => "count_distinct",
-    }
+    AggregateFunction::named(if word == "countDistinct" { "count_distinct" } else { word })
 }
 
 /// The field, where the principal may compute with it.
@@ -177,7 +159,7 @@ impl Model {
             let label = text(&entry, "label").unwrap_or(&name).to_owned();
             // A dimension of which there is one span only is of that span.
             let bucket = match entry.get("granularities").and_then(Value::as_array).map(Vec::as_slice) {
-                Some([Value::String(only)]) if kind == "time" => bucket_of(only),
+                Some([Value::String(only)]) if kind == "time" => Bucket::named(only),
                 _ => None,
             };
             Some(Dimension { name, label, kind, field, bucket })
@@ -187,7 +169,7 @@ impl Model {
         let title = text(cube, "title").unwrap_or(name).to_owned();
         let joins = cube.get("joins").and_then(Value::as_object).is_some_and(|joins| !joins.is_empty());
         let computed = entries("measures").iter().filter_map(|(own, entry)| computed(name, own, entry)).collect();
-        let unserved = Unserved {
+        let unserved = UnservedNames {
             measures: entries("measures").into_iter().map(|(name, _)| name).collect(),
             dimensions: entries("dimensions").into_iter().map(|(name, _)| name).collect(),
         };
@@ -208,7 +190,7 @@ impl Model {
             measures: Vec::new(),
             dimensions: Vec::new(),
             combined: Vec::new(),
-            unserved: Unserved::default(),
+            unserved: UnservedNames::default(),
             filter: None,
         }
     }
@@ -231,7 +213,13 @@ impl Model {
             let field = text(&entry, "field").unwrap_or(&name).to_owned();
             let kind = kind_of(open(&object, &field)?);
             let label = text(&entry, "label").unwrap_or(&name).to_owned();
-            Some(Dimension { name, label, kind, field, bucket: text(&entry, "dateGranularity").and_then(bucket_of) })
+            Some(Dimension {
+                name,
+                label,
+                kind,
+                field,
+                bucket: text(&entry, "dateGranularity").and_then(Bucket::named),
+            })
         };
         let measures = entries("measures").into_iter().filter_map(measure).collect();
         let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
@@ -249,7 +237,7 @@ impl Model {
         let names = |key: &str| {
             entries(key).iter().filter_map(|entry| text(entry, "name").map(str::to_owned)).collect::<BTreeSet<_>>()
         };
-        let unserved = Unserved { measures: names("measures"), dimensions: names("dimensions") };
+        let unserved = UnservedNames { measures: names("measures"), dimensions: names("dimensions") };
         let title = text(dataset, "label").unwrap_or(name).to_owned();
         let filter = dataset.get("filter").filter(|filter| !filter.is_null()).cloned();
         let base = Self::of_object(name, object);
@@ -265,7 +253,7 @@ impl Model {
         };
         let measures = std::mem::take(&mut self.measures);
         self.measures = measures.into_iter().filter(|measure| sees(&self, measure)).collect();
-        let Unserved { measures, dimensions } = &mut self.unserved;
+        let UnservedNames { measures, dimensions } = &mut self.unserved;
         measures.retain(|name| !self.measures.iter().any(|measure| measure.name == *name));
         dimensions.retain(|name| !self.dimensions.iter().any(|dimension| dimension.name == *name));
         self
@@ -296,7 +284,7 @@ impl Model {
     pub(super) fn told(&self, whole: bool) -> Value {
         let full = |name: &str| format!("{}.{name}", self.name);
         let measures = self.measures.iter().map(
-            |measure| json!({"name": full(&measure.name), "type": word_of(measure.function), "title": measure.label}),
+            |measure| json!({"name": full(&measure.name), "type": measure.function.name(), "title": measure.label}),
         );
         let dimensions = self.dimensions.iter();
         let dimensions = dimensions

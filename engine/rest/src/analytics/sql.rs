@@ -4,11 +4,11 @@
 use super::ask::{Selection, TimeDimension};
 use super::model::{Dimension, Measure, Model, function_of};
 use chrono::{Days, NaiveDate};
-use querygate_query_api::requests::question::{AggregateFunction, Bucket};
+use querygate_query_api::requests::question::AggregateFunction;
 use serde_json::Value;
 
 /// A text, and the values of its conditions.
-pub(super) struct Printed {
+pub(super) struct PrintedSelection {
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
@@ -34,18 +34,8 @@ impl Columns<'_> {
     }
 }
 
-fn word_of(bucket: Bucket) -> &'static str {
-    match bucket {
-        Bucket::Day => "day",
-        Bucket::Week => "week",
-        Bucket::Month => "month",
-        Bucket::Quarter => "quarter",
-        Bucket::Year => "year",
-    }
-}
-
 /// The selection as one statement; `None` of one whose conditions have no plain form.
-pub(super) fn printed(model: &Model, selection: &Selection) -> Option<Printed> {
+pub(super) fn printed(model: &Model, selection: &Selection) -> Option<PrintedSelection> {
     let keys = model.keys(selection).ok()?;
     let is_plain = keys.iter().all(|key| key.bucket.is_none());
     let table = model.object.name.as_str();
@@ -53,7 +43,7 @@ pub(super) fn printed(model: &Model, selection: &Selection) -> Option<Printed> {
     let (mut shown, mut groups, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for Dimension { name, field, bucket, .. } in keys {
         let column = columns.named(&field);
-        let key = bucket.map_or(column.clone(), |bucket| format!("date_trunc('{}', {column})", word_of(bucket)));
+        let key = bucket.map_or(column.clone(), |bucket| format!("date_trunc('{}', {column})", bucket.name()));
         shown.push(format!("{key} AS {}", named(&name)));
         spans.extend(bucket.map(|_| name.clone()));
         groups.push(key);
@@ -91,7 +81,7 @@ pub(super) fn printed(model: &Model, selection: &Selection) -> Option<Printed> {
     for (word, rows) in [("LIMIT", selection.given_limit.map(|_| selection.limit)), ("OFFSET", selection.offset)] {
         text.push_str(&rows.map(|rows| format!(" {word} {rows}")).unwrap_or_default());
     }
-    Some(Printed { text, values })
+    Some(PrintedSelection { text, values })
 }
 
 fn directed(name: &str, falls: bool) -> String {

@@ -8,6 +8,7 @@ use super::shape::{
 use super::{Document, Seen, query};
 use crate::refusal::Envelope;
 use crate::verdict::OPERATIONS;
+use querygate_query_api::requests::question::Bucket;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::SecurityRequirement;
@@ -211,7 +212,7 @@ fn add_analytics(document: &mut Document) {
     );
     let time: [(&'static str, Shape); 3] = [
         ("dimension", text().into()),
-        ("granularity", words(["day", "week", "month", "quarter", "year"]).into()),
+        ("granularity", words(Bucket::ALL.map(Bucket::name)).into()),
         (
             "dateRange",
             one_of([

@@ -2,7 +2,7 @@
 
 use super::Seen;
 use super::shape::{Shape, any, closed, count, flag, list, named, object, of, one_of, requires, text, with, words};
-use querygate_query_api::requests::question::{FieldDescription, ObjectDescription};
+use querygate_query_api::requests::question::{AggregateFunction, Bucket, FieldDescription, ObjectDescription};
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, SchemaType};
@@ -65,13 +65,13 @@ fn order_key() -> Shape {
 }
 
 fn group_key() -> Shape {
-    let grain = words(["day", "week", "month", "quarter", "year"]);
+    let grain = words(Bucket::ALL.map(Bucket::name));
     let keys = [("field", text().into()), ("dateGranularity", grain.into()), ("alias", text().into())];
     one_of([Shape::from(text()), requires(with(object(), keys), &["field"]).into()])
 }
 
 fn aggregation() -> Shape {
-    let function = words(["count", "sum", "avg", "min", "max", "count_distinct"]);
+    let function = words(AggregateFunction::ALL.map(AggregateFunction::name));
     let keys = [
         ("function", function.into()),
         ("field", text().into()),

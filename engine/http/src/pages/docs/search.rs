@@ -3,6 +3,7 @@
 use super::book::{self, Page};
 use super::render::{events, slug, text_of};
 use pulldown_cmark::{Event, Tag, TagEnd};
+use querygate_web::excerpt;
 use std::sync::OnceLock;
 
 /// Words of a question; further ones are not looked for.
@@ -10,9 +11,8 @@ const WORDS_MAX: usize = 8;
 /// Letters of a question.
 const QUESTION_MAX: usize = 200;
 const HITS_MAX: usize = 30;
-/// Letters around the first word that is found.
-const BEFORE: usize = 60;
-const BEHIND: usize = 140;
+/// Characters of an excerpt before the word that it is made around, and from it on.
+const EXCERPT: (usize, usize) = (60, 140);
 
 /// What stands under one heading.
 struct Part {
@@ -56,18 +56,13 @@ fn score(part: &Part, words: &[&str]) -> Option<usize> {
 }
 
 fn hit(part: &Part, words: &[&str]) -> Hit {
-    let signs: Vec<char> = part.text.chars().collect();
-    let at = words.iter().filter_map(|word| part.folded.find(word)).min();
-    // A small letter may have other bytes than its large one; the place is near enough.
-    let at = at.map_or(0, |at| part.folded.get(..at).map_or(0, |before| before.chars().count())).min(signs.len());
-    let (from, to) = (at.saturating_sub(BEFORE), (at + BEHIND).min(signs.len()));
-    let cut: String = signs.get(from..to).unwrap_or_default().iter().collect();
-    let (before, behind) = (if from > 0 { "…" } else { "" }, if to < signs.len() { "…" } else { "" });
+    // Where the words are in headings alone, the text from its beginning.
+    let excerpt = excerpt(&part.text, &words.join(" "), EXCERPT);
     Hit {
         title: part.title.clone(),
         heading: part.heading.clone(),
         address: part.address.clone(),
-        excerpt: format!("{before}{cut}{behind}"),
+        excerpt: excerpt.unwrap_or_else(|| part.text.chars().take(EXCERPT.1).collect()),
     }
 }
 

@@ -82,27 +82,18 @@ fn group(item: &Value) -> Result<GroupKey> {
     let Value::Object(group) = item else { return Ok(GroupKey { field: text(item)?, bucket: None, alias: None }) };
     let bucket = match group.get("dateGranularity").map(Value::as_str) {
         None => None,
-        Some(Some("day")) => Some(Bucket::Day),
-        Some(Some("week")) => Some(Bucket::Week),
-        Some(Some("month")) => Some(Bucket::Month),
-        Some(Some("quarter")) => Some(Bucket::Quarter),
-        Some(Some("year")) => Some(Bucket::Year),
-        Some(_) => return Err(wrong("there is no such span of dates")),
+        Some(name) => {
+            let bucket = name.and_then(Bucket::named);
+            Some(bucket.ok_or_else(|| wrong("there is no such span of dates"))?)
+        }
     };
     Ok(GroupKey { field: named(group, "field")?, bucket, alias: group.get("alias").map(text).transpose()? })
 }
 
 fn aggregation(item: &Value) -> Result<Aggregation> {
     let Value::Object(entry) = item else { return Err(wrong("an aggregation is an object")) };
-    let function = match named(entry, "function")?.as_str() {
-        "count" => AggregateFunction::Count,
-        "sum" => AggregateFunction::Sum,
-        "avg" => AggregateFunction::Avg,
-        "min" => AggregateFunction::Min,
-        "max" => AggregateFunction::Max,
-        "count_distinct" => AggregateFunction::CountDistinct,
-        _ => return Err(wrong("there is no such aggregation")),
-    };
+    let function = AggregateFunction::named(&named(entry, "function")?);
+    let function = function.ok_or_else(|| wrong("there is no such aggregation"))?;
     let field = entry.get("field").map(text).transpose()?;
     let field = field.filter(|field| function != AggregateFunction::Count || field != "*");
     let filter = entry.get("filter").cloned().map(filter).transpose()?;

@@ -206,6 +206,10 @@ fn groups(field: &str, value: &Value, faults: &mut Faults) -> Vec<GroupKey> {
     keys
 }
 
+fn invalid_option<const N: usize>(names: [&str; N]) -> String {
+    format!("Invalid option: expected one of {}", names.map(|name| format!("\"{name}\"")).join("|"))
+}
+
 fn group_key(place: &str, group: &Map<String, Value>, faults: &mut Faults) -> Option<GroupKey> {
     let text = |key: &str| group.get(key).and_then(Value::as_str);
     let Some(name) = text("field") else {
@@ -215,19 +219,18 @@ fn group_key(place: &str, group: &Map<String, Value>, faults: &mut Faults) -> Op
     };
     let bucket = match group.get("dateGranularity") {
         None => None,
-        Some(word) => match word.as_str() {
-            Some("day") => Some(Bucket::Day),
-            Some("week") => Some(Bucket::Week),
-            Some("month") => Some(Bucket::Month),
-            Some("quarter") => Some(Bucket::Quarter),
-            Some("year") => Some(Bucket::Year),
-            _ => {
-                let message = "Invalid option: expected one of \"day\"|\"week\"|\"month\"|\"quarter\"|\"year\"";
+        Some(name) => {
+            let bucket = name.as_str().and_then(Bucket::named);
+            if bucket.is_none() {
                 faults.add(place, "invalid_shape", "Invalid input");
-                faults.add(&format!("{place}.dateGranularity"), "invalid_option", message);
-                None
+                faults.add(
+                    &format!("{place}.dateGranularity"),
+                    "invalid_option",
+                    invalid_option(Bucket::ALL.map(Bucket::name)),
+                );
             }
-        },
+            bucket
+        }
     };
     Some(GroupKey { field: name.to_owned(), bucket, alias: text("alias").map(str::to_owned) })
 }
@@ -253,20 +256,11 @@ fn aggregation(place: &str, entry: &Map<String, Value>, faults: &mut Faults) -> 
     for key in entry.keys().filter(|key| !["function", "field", "alias", "filter"].contains(&key.as_str())) {
         faults.add(&format!("{place}.{key}"), "invalid_type", format!("Unrecognized key: \"{key}\""));
     }
-    let function = match text("function") {
-        Some("count") => Some(AggregateFunction::Count),
-        Some("sum") => Some(AggregateFunction::Sum),
-        Some("avg") => Some(AggregateFunction::Avg),
-        Some("min") => Some(AggregateFunction::Min),
-        Some("max") => Some(AggregateFunction::Max),
-        Some("count_distinct") => Some(AggregateFunction::CountDistinct),
-        _ => {
-            let message =
-                "Invalid option: expected one of \"count\"|\"sum\"|\"avg\"|\"min\"|\"max\"|\"count_distinct\"";
-            faults.add(&format!("{place}.function"), "invalid_option", message);
-            None
-        }
-    };
+    let function = text("function").and_then(AggregateFunction::named);
+    if function.is_none() {
+        let message = invalid_option(AggregateFunction::ALL.map(AggregateFunction::name));
+        faults.add(&format!("{place}.function"), "invalid_option", message);
+    }
     let alias = text("alias");
     if alias.is_none() {
         faults.add(&format!("{place}.alias"), "required", "Invalid input: expected string");

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use querygate_query_api::requests::question::{ObjectDescription, OrderKey, Question};
 use querygate_types::vendor::VendorCode;
+use querygate_web::excerpt;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -25,12 +26,8 @@ const PER_OBJECT_MAX: usize = 25;
 const TITLES: [&str; 6] = ["name", "full_name", "title", "subject", "label", "company"];
 /// Types of fields whose texts are searched.
 const TEXTS: [&str; 8] = ["text", "email", "phone", "url", "autonumber", "textarea", "markdown", "select"];
-/// Words of a search that an excerpt is made around, and signs of it before and behind the first of them.
-const EXCERPT_WORDS: usize = 8;
-/// Characters of a text that are looked through.
-const EXCERPT_SEARCHED: usize = 64 << 10;
-const EXCERPT_BEFORE: usize = 30;
-const EXCERPT_BEHIND: usize = 90;
+/// Characters of an excerpt before the word that it is made around, and from it on.
+const EXCERPT: (usize, usize) = (30, 90);
 const PARAMETERS: [&str; 5] = ["limit", "objects", "perObject", "q", "query"];
 
 pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
@@ -127,7 +124,7 @@ async fn hits_of(
             let title = title.or_else(|| id.as_ref()?.as_str()).unwrap_or_default().to_owned();
             let mut hit = json!({"object": object.name, "id": id, "title": title});
             if let Some(hit) = hit.as_object_mut() {
-                let snippet = texts(object).find_map(|name| excerpt(field(Some(name))?, words));
+                let snippet = texts(object).find_map(|name| excerpt(field(Some(name))?, words, EXCERPT));
                 hit.extend(snippet.map(|snippet| ("snippet".to_owned(), snippet.into())));
                 hit.insert("record".to_owned(), record);
             }
@@ -147,7 +144,7 @@ fn page_of(name: &str, page: &Value, words: &str) -> Option<Value> {
         return None;
     }
     let mut shown = json!({"kind": "page", "name": name, "title": text("label").unwrap_or(name)});
-    let snippet = text("description").and_then(|text| excerpt(text, words));
+    let snippet = text("description").and_then(|text| excerpt(text, words, EXCERPT));
     if let Some(shown) = shown.as_object_mut() {
         shown.extend(snippet.map(|snippet| ("snippet".to_owned(), snippet.into())));
         shown.extend(text("type").map(|kind| ("pageType".to_owned(), kind.into())));
@@ -165,25 +162,6 @@ fn texts(object: &ObjectDescription) -> impl Iterator<Item = &str> {
     first.into_iter().chain(others.map(|field| field.name.as_str()))
 }
 
-/// The text around the first word that is in it, whatever the case; `None`: none is.
-fn excerpt(text: &str, words: &str) -> Option<String> {
-    let is_whole = text.chars().nth(EXCERPT_SEARCHED).is_none();
-    let signs: Vec<char> = text.chars().take(EXCERPT_SEARCHED).collect();
-    let lower = |sign: char| sign.to_lowercase().next().unwrap_or(sign);
-    let folded: String = signs.iter().copied().map(lower).collect();
-    // Each sign of the folded text is one of the text.
-    let place = |word: &str| {
-        let word: String = word.chars().map(lower).collect();
-        let at = folded.find(&word)?;
-        Some(folded.get(..at)?.chars().count())
-    };
-    let at = words.split_whitespace().take(EXCERPT_WORDS).find_map(place)?;
-    let (from, to) = (at.saturating_sub(EXCERPT_BEFORE), (at + EXCERPT_BEHIND).min(signs.len()));
-    let part: String = signs.get(from..to)?.iter().collect();
-    let (before, behind) = (if from > 0 { "…" } else { "" }, if to < signs.len() || !is_whole { "…" } else { "" });
-    Some(format!("{before}{part}{behind}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,15 +177,5 @@ mod tests {
             page_of("board", &json!({}), "board").unwrap(),
             json!({"kind": "page", "name": "board", "title": "board"})
         );
-    }
-
-    #[test]
-    fn an_excerpt_is_the_text_around_the_first_word_that_is_in_it() {
-        assert_eq!(excerpt("Acme Northwind", "north").as_deref(), Some("Acme Northwind"));
-        assert_eq!(excerpt("Acme", "north"), None);
-        let long = format!("{}word{}", "a".repeat(40), "b".repeat(100));
-        let expected = format!("…{}word{}…", "a".repeat(30), "b".repeat(86));
-        assert_eq!(excerpt(&long, "none WORD"), Some(expected));
-        assert_eq!(excerpt("größer als", "GRÖ").as_deref(), Some("größer als"));
     }
 }

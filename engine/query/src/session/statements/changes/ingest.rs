@@ -198,7 +198,7 @@ impl GateSession {
         });
         let account = MemoryConsumer::new("change").register(&self.runs.statement_account());
         let mut passage =
-            Passage { prepared, targeted, interrupt, account, known: KnownReferences::default(), arrivals: sender };
+            Passage { prepared, targeted, interrupt, account, known: KnownReferences::within_turn(), arrivals: sender };
         let handed = interrupt.within(async {
             let mut passed = 0;
             while let Some(batch) = rows.next().await {

@@ -35,9 +35,16 @@ const SHOWN_ID_MAX: usize = 200;
 pub(in crate::session) struct KnownReferences {
     values: HashMap<String, HashSet<ScalarValue>>,
     bytes: usize,
+    /// The statement keeps its turn while they are looked for.
+    has_turn: bool,
 }
 
 impl KnownReferences {
+    /// Of a statement that has a turn, and keeps it.
+    pub(in crate::session) fn within_turn() -> Self {
+        Self { has_turn: true, ..Self::default() }
+    }
+
     fn knows(&self, name: &str, value: &ScalarValue) -> bool {
         self.values.get(name).is_some_and(|known| known.contains(value))
     }
@@ -167,6 +174,9 @@ impl GateSession {
             let (bound, parameters) = (&bound, parameters.as_slice());
             let of = Invocation { prepared, bound, parameters, part: None, is_find: true, observed: None };
             let mut run = Run::unrecorded(&self.runs, &prepared.parsed, tokio::time::Instant::now());
+            if known.has_turn {
+                run.run_within();
+            }
             let account = MemoryConsumer::new("references").register(&self.runs.statement_account());
             let there = self.found(&mut run, interrupt, of, &account).await?;
             let there = there.columns().first().map(distinct).transpose()?.unwrap_or_default();
