@@ -1,8 +1,21 @@
 //! Datasets: their own filter, spans, comparisons, totals, measures computed of others. Each figure beside SQL's.
 
-use crate::own::GATE;
+use crate::own::{GATE, Gate, ROWS};
 use querygate_tests::server::runtime;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+/// Over one more order of each day from 2024 on, one in seven of no region, and over 10,001 more tickets.
+static DAYS: LazyLock<Gate> = LazyLock::new(|| {
+    let orders = "INSERT INTO orders(id, code, region, paid, placed_on)
+        WITH RECURSIVE day(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM day WHERE n < 1100)
+        SELECT 'd' || n, 'D-' || n, CASE WHEN n % 7 = 0 THEN NULL WHEN n % 2 = 0 THEN 'eu' ELSE 'us' END, n % 3 = 0,
+            date('2024-01-01', '+' || n || ' days') FROM day;";
+    let tickets = "INSERT INTO tickets
+        WITH RECURSIVE ticket(n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM ticket WHERE n < 10100)
+        SELECT n, 'T-' || n, NULL FROM ticket;";
+    Gate::over(&format!("{ROWS}{orders}{tickets}"))
+});
 
 fn dataset(more: &Value) -> Value {
     let mut dataset = json!({
@@ -94,6 +107,11 @@ fn keys_of_a_selection_are_those_that_there_are() {
         (json!({"compareTo": {"kind": "blah"}}), "DATASET_INVALID"),
         (json!({"compareTo": {"kind": "previousYear"}}), "DATASET_INVALID"),
         (json!({"order": {"paid": "asc"}}), "INVALID_FIELD"),
+        // A window alone is no column.
+        (
+            json!({"order": {"placed": "asc"}, "timeDimensions": [{"dimension": "placed", "dateRange": "this_year"}]}),
+            "INVALID_FIELD",
+        ),
     ] {
         let mut selection = json!({"measures": ["orders"], "dimensions": ["region"]});
         selection.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -195,4 +213,133 @@ fn windows_of_moments_are_not_compared_with_days() {
     assert_eq!(refused("nora", &json!({}), &moments), (400, "DATASET_INVALID".to_owned()));
     let answer = answer("nora", &json!({}), &compared(json!("last_7_days")));
     assert!(answer["rows"][0]["orders__compare"].is_number(), "{answer}");
+}
+
+fn of_days(selection: &Value) -> Value {
+    let body = json!({"dataset": dataset(&json!({})), "selection": selection});
+    let answer = DAYS.ask("nora", "POST", "/analytics/dataset/query", Some(&body));
+    assert_eq!(answer.status, 200, "{selection}: {}", answer.text());
+    answer.json()
+}
+
+/// The number of orders of two days and those between them, with a further condition.
+fn counted(first: &str, last: &str, condition: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM orders WHERE placed_on BETWEEN '{first}' AND '{last}' AND {condition}");
+    let client = DAYS.sql("nora");
+    runtime().block_on(async { client.await.query_one(&query, &[]).await.unwrap().get(0) })
+}
+
+/// Orders by spans of a window, and what they are compared with.
+fn compared(kind: &str, span: &str, (first, last): (&str, &str)) -> Value {
+    of_days(&json!({"measures": ["orders"], "dimensions": ["placed"], "dateGranularity": span,
+        "timeDimensions": [{"dimension": "placed", "dateRange": [first, last]}],
+        "compareTo": {"kind": kind}, "totals": {"groupings": [[]]}}))
+}
+
+/// Each row as its key, its orders and those that it is compared with.
+fn triples(answer: &Value) -> Vec<(String, i64, i64)> {
+    let rows = answer["rows"].as_array().unwrap().iter();
+    let number = |row: &Value, name: &str| row[name].as_i64().unwrap();
+    rows.map(|row| (row["placed"].as_str().unwrap().to_owned(), number(row, "orders"), number(row, "orders__compare")))
+        .collect()
+}
+
+#[test]
+fn spans_stand_beside_those_of_the_same_place_in_the_window_before() {
+    let of = |rows: &[(&str, i64, i64)]| -> Vec<(String, i64, i64)> {
+        rows.iter().map(|(key, own, other)| ((*key).to_owned(), *own, *other)).collect()
+    };
+    let quarter = ("2026-07-01", "2026-09-30");
+    let found = compared("previousPeriod", "month", quarter);
+    assert_eq!(triples(&found), of(&[("2026-07", 31, 30), ("2026-08", 31, 31), ("2026-09", 30, 30)]), "{found}");
+    let window = json!({"dimension": "placed", "dateRange": ["2026-04-01", "2026-06-30"], "unmatched": 0});
+    assert_eq!(found["compared"], window);
+    assert_eq!(found["totals"][0]["rows"], json!([{"orders": 92, "orders__compare": 91}]));
+    let found = compared("previousPeriod", "quarter", quarter);
+    assert_eq!(triples(&found), of(&[("2026-Q3", 92, 91)]), "{found}");
+    // 27 days of one month, and as many of two: the second one is in totals only.
+    let found = compared("previousPeriod", "month", ("2026-03-05", "2026-03-31"));
+    assert_eq!(triples(&found), of(&[("2026-03", 27, 23)]), "{found}");
+    assert_eq!(found["compared"]["unmatched"], 1);
+    assert_eq!(found["totals"][0]["rows"], json!([{"orders": 27, "orders__compare": 27}]));
+    // Leap days and weeks.
+    let found = compared("previousYear", "month", ("2025-02-01", "2025-02-28"));
+    assert_eq!(triples(&found), of(&[("2025-02", 28, 29)]), "{found}");
+    let found = compared("previousYear", "day", ("2025-02-01", "2025-02-28"));
+    assert_eq!((triples(&found).len(), &found["compared"]["unmatched"]), (28, &json!(1)), "{found}");
+    assert!(triples(&found).iter().all(|(_, own, other)| (*own, *other) == (1, 1)), "{found}");
+    let found = compared("previousYear", "week", ("2026-03-02", "2026-04-05"));
+    assert_eq!(triples(&found).len(), 5, "{found}");
+    assert!(triples(&found).iter().all(|(_, own, other)| (*own, *other) == (7, 7)), "{found}");
+}
+
+#[test]
+fn rows_of_the_windows_field_are_compared_by_any_name_of_it() {
+    let of = |dimensions: Value, window: &str| {
+        json!({"measures": ["orders"], "dimensions": dimensions, "compareTo": {"kind": "previousPeriod"},
+            "timeDimensions": [{"dimension": window, "dateRange": ["2026-03-01", "2026-03-02"]}]})
+    };
+    // Dates without a span are days.
+    for window in ["placed", "placed_on"] {
+        let found = of_days(&of(json!(["placed"]), window));
+        let expected = [("2026-03-01".to_owned(), 1, 1), ("2026-03-02".to_owned(), 1, 1)];
+        assert_eq!(triples(&found), expected, "{found}");
+    }
+    let invalid = (400, "DATASET_INVALID".to_owned());
+    for (dimensions, window) in [(json!(["placed", "placed_on"]), "placed"), (json!(["placed_at"]), "placed_at")] {
+        assert_eq!(refused("nora", &json!({}), &of(dimensions, window)), invalid, "{window}");
+    }
+}
+
+#[test]
+fn totals_are_not_parted_by_spans_of_time() {
+    let found =
+        of_days(&json!({"measures": ["orders"], "dimensions": ["region"], "compareTo": {"kind": "previousPeriod"},
+        "timeDimensions": [{"dimension": "placed", "granularity": "month", "dateRange": ["2026-07-01", "2026-09-30"]}],
+        "totals": {"groupings": [[], ["region"], ["placed"]]}}));
+    let total = |at: usize| found["totals"][at]["rows"].as_array().unwrap();
+    assert_eq!(total(0), json!([{"orders": 92, "orders__compare": 91}]).as_array().unwrap(), "{found}");
+    assert_eq!((total(1).len(), total(2).len()), (3, 3), "{found}");
+    // What has no region is compared with what has none.
+    let none = total(1).iter().find(|row| row["region"].is_null()).unwrap();
+    let of_none = |first, last| counted(first, last, "region IS NULL");
+    let expected = (of_none("2026-07-01", "2026-09-30"), of_none("2026-04-01", "2026-06-30"));
+    assert!(expected.0 > 0 && expected.1 > 0);
+    assert_eq!((&none["orders"], &none["orders__compare"]), (&json!(expected.0), &json!(expected.1)), "{found}");
+    assert_eq!((&total(2)[0]["placed"], &total(2)[0]["orders__compare"]), (&json!("2026-07"), &json!(30)), "{found}");
+}
+
+#[test]
+fn computed_measures_are_compared_too() {
+    let name = "paid_share__compare";
+    let found = of_days(&json!({"measures": ["paid_share"], "dimensions": ["placed"], "dateGranularity": "month",
+        "timeDimensions": [{"dimension": "placed", "dateRange": ["2026-02-01", "2026-03-31"]}],
+        "compareTo": {"kind": "previousYear"}, "order": {name: "desc"}}));
+    let share = |first, last| counted(first, last, "paid") as f64 / counted(first, last, "true") as f64;
+    let mut expected = [("2026-02", share("2025-02-01", "2025-02-28")), ("2026-03", share("2025-03-01", "2025-03-31"))];
+    expected.sort_by(|(_, own), (_, other)| other.total_cmp(own));
+    for (row, (key, share)) in found["rows"].as_array().unwrap().iter().zip(expected) {
+        assert_eq!((row["placed"].as_str(), row[name].as_f64()), (Some(key), Some(share)), "{found}");
+    }
+    assert!(found["fields"].as_array().unwrap().iter().any(|field| field["name"] == name), "{found}");
+}
+
+#[test]
+fn the_first_of_more_groups_than_are_put_together_are_asked_for_with_a_limit() {
+    let tickets = json!({"name": "by_tickets", "object": "shop_tickets", "dimensions": [{"name": "title", "field": "title"}],
+        "measures": [{"name": "last", "aggregate": "max", "field": "id"}]});
+    let of = |limit: Option<u64>| {
+        let mut selection = json!({"measures": ["last"], "dimensions": ["title"], "order": {"last": "desc"}});
+        if let Some(limit) = limit {
+            selection["limit"] = limit.into();
+        }
+        json!({"dataset": tickets, "selection": selection})
+    };
+    for limit in [None, Some(20_000)] {
+        let refused = DAYS.refused("nora", "POST", "/analytics/dataset/query", Some(&of(limit)));
+        assert_eq!(refused, (400, "DATASET_INVALID".to_owned()), "{limit:?}");
+    }
+    let found = DAYS.ask("nora", "POST", "/analytics/dataset/query", Some(&of(Some(2)))).json();
+    let titles: Vec<&Value> = found["rows"].as_array().unwrap().iter().map(|row| &row["title"]).collect();
+    assert_eq!(titles, ["T-10100", "T-10099"], "{found}");
 }

@@ -1,24 +1,34 @@
 //! A dataset's answer: the groups of a selection, what they are compared with, measures that are computed of others, totals.
 
-use super::ask::{Comparison, Selection};
-use super::grid::{Grid, GridKey};
+use super::ask::{Selection, TimeDimension};
+use super::compared::ComparedWindow;
+use super::grid::{Grid, GridKey, too_many};
 use super::model::{ComputedMeasure, Dimension, Model, unknown};
-use super::spans::{ComparisonKind, Window, compared_window, counterpart, days_of};
+use super::spans::days_of;
 use super::{ROWS_MAX, sql_member};
 use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::work::{Held, Work};
-use chrono::NaiveDate;
-use querygate_query_api::requests::question::Bucket;
 use serde_json::{Map, Value, json};
 
 /// What the name of a compared measure ends with.
 const COMPARED: &str = "__compare";
 
+/// Groups of one grouping.
+struct AssembledGroups {
+    grid: Grid,
+    /// What its columns are.
+    fields: Vec<Value>,
+    /// Groups of the compared window whose span stands beside none of the window. They are not in the grid.
+    unmatched: usize,
+}
+
 /// Groups, what their columns are, and the groups of each total.
 pub(super) struct DatasetAnswer {
     grid: Grid,
     fields: Vec<Value>,
+    /// What the window was compared with, as JSON.
+    compared: Option<Value>,
     totals: Vec<(Vec<String>, Grid)>,
     /// Of the rows, and of their text.
     held: Held,
@@ -29,48 +39,52 @@ const RANGE_BYTES: usize = 2 << 10;
 /// Computed measures of one selection.
 const COMPUTED_MAX: usize = 16;
 
-/// What a selection's window is compared with.
-struct ComparedWindow {
-    /// The dimension, by its own name.
-    dimension: String,
-    window: Window,
-    /// What follows the last day where the window ends within it.
-    time_of_day: String,
-    kind: ComparisonKind,
-}
-
 /// # Errors
 /// As of each question; `DATASET_INVALID` of a comparison without a window and of more groups than can be put together.
 pub(super) async fn answer(work: &Work, model: &Model, selection: &Selection) -> Result<DatasetAnswer, Refusal> {
     let mut held = work.held();
     check_order(model, selection)?;
-    let (grid, fields) = assemble(work, model, selection, &mut held).await?;
+    let comparison = selection.comparison.as_ref();
+    let compared = comparison.map(|comparison| ComparedWindow::of(model, selection, comparison)).transpose()?;
+    let AssembledGroups { grid, fields, unmatched } =
+        assemble(work, model, selection, compared.as_ref(), &mut held).await?;
+    let keys: Vec<String> = model.keys(selection)?.into_iter().map(|key| key.name).collect();
     let mut totals = Vec::new();
     for grouping in &selection.totals {
-        let absent = grouping.iter().find(|name| !selection.dimensions.contains(name));
+        let absent = grouping.iter().find(|name| !keys.iter().any(|key| key == model.own(name)));
         if let Some(name) = absent {
             return Err(unknown("selected dimension", name));
         }
-        let total = Selection {
-            dimensions: grouping.clone(),
-            order: Vec::new(),
-            limit: ROWS_MAX,
-            given_limit: None,
-            offset: None,
-            totals: Vec::new(),
-            ..selection.clone()
-        };
-        let (grid, _) = assemble(work, model, &total, &mut held).await?;
-        totals.push((grouping.clone(), grid));
+        let asked = total(model, selection, grouping);
+        let assembled = assemble(work, model, &asked, compared.as_ref(), &mut held).await?;
+        totals.push((grouping.clone(), assembled.grid));
     }
-    Ok(DatasetAnswer { grid, fields, totals, held })
+    let compared = compared.map(|compared| compared.shown(unmatched));
+    Ok(DatasetAnswer { grid, fields, compared, totals, held })
+}
+
+/// The selection of all records by the dimensions of one grouping. Spans of other dimensions do not part it; their ranges hold.
+fn total(model: &Model, selection: &Selection, grouping: &[String]) -> Selection {
+    let is_named = |time: &TimeDimension| grouping.iter().any(|name| model.own(name) == model.own(&time.name));
+    let times = selection.times.iter();
+    let times = times.map(|time| TimeDimension { bucket: time.bucket.filter(|_| is_named(time)), ..time.clone() });
+    Selection {
+        dimensions: grouping.to_vec(),
+        times: times.collect(),
+        order: Vec::new(),
+        limit: ROWS_MAX,
+        given_limit: None,
+        offset: None,
+        totals: Vec::new(),
+        ..selection.clone()
+    }
 }
 
 /// # Errors
 /// Rows are ordered by what is not selected.
 fn check_order(model: &Model, selection: &Selection) -> Result<(), Refusal> {
-    let names =
-        || selection.dimensions.iter().chain(&selection.measures).chain(selection.times.iter().map(|time| &time.name));
+    let spans = || selection.times.iter().filter(|time| time.bucket.is_some()).map(|time| &time.name);
+    let names = || selection.dimensions.iter().chain(&selection.measures).chain(spans());
     let is_known = |name: &str| {
         let compared = selection.comparison.as_ref().and_then(|_| name.strip_suffix(COMPARED));
         names().any(|own| model.own(own) == name || compared == Some(model.own(own)))
@@ -85,8 +99,9 @@ async fn assemble(
     work: &Work,
     model: &Model,
     selection: &Selection,
+    compared: Option<&ComparedWindow>,
     held: &mut Held,
-) -> Result<(Grid, Vec<Value>), Refusal> {
+) -> Result<AssembledGroups, Refusal> {
     let named = |name: &String| model.combined.iter().find(|measure| measure.name == model.own(name));
     let combined: Vec<&ComputedMeasure> = selection.measures.iter().filter_map(named).collect();
     if combined.len() > COMPUTED_MAX {
@@ -105,62 +120,73 @@ async fn assemble(
     let is_pushed = selection.comparison.is_none() && combined.is_empty() && falls && !selection.order.is_empty();
     let mut base = Selection { measures, ..selection.clone() };
     if !is_pushed {
-        (base.order, base.limit, base.offset) = (Vec::new(), ROWS_MAX + 1, None);
+        (base.order, base.offset) = (Vec::new(), None);
+    }
+    // One more than there may be, where nothing that was asked for bounds them: then there are too many.
+    if !is_pushed || selection.given_limit.is_none_or(|limit| limit > ROWS_MAX) {
+        base.limit = ROWS_MAX + 1;
     }
     let asked = model.asked(&base)?;
     let mut grid = Grid::read(work, model, &asked, held).await?;
     let mut fields = asked.fields;
-    if let Some(comparison) = &selection.comparison {
-        compare(work, model, &base, comparison, (&mut grid, &mut fields), held).await?;
-    }
+    let unmatched = match compared {
+        Some(compared) => compare(work, model, &base, compared, (&mut grid, &mut fields), held).await?,
+        None => 0,
+    };
+    let ends: &[&str] = if compared.is_some() { &["", COMPARED] } else { &[""] };
     for measure in combined {
-        held.grow(grid.computed_bytes())?;
-        grid.compute(&measure.name, measure.operator, &measure.of);
-        // Others have their turn, and who no longer waits is heard.
-        tokio::task::yield_now().await;
-        fields.push(json!({"name": measure.name, "type": "number", "label": measure.label}));
+        for end in ends {
+            held.grow(grid.computed_bytes())?;
+            let name = format!("{}{end}", measure.name);
+            let of: Vec<String> = measure.of.iter().map(|name| format!("{}{end}", model.own(name))).collect();
+            grid.compute(&name, measure.operator, &of);
+            // Others have their turn, and who no longer waits is heard.
+            tokio::task::yield_now().await;
+            let label = if end.is_empty() { &measure.label } else { &name };
+            fields.push(json!({"name": name, "type": "number", "label": label}));
+        }
     }
     if !is_pushed {
         arrange(model, selection, &mut grid)?;
     }
-    Ok((grid, fields))
+    Ok(AssembledGroups { grid, fields, unmatched })
 }
 
-/// Adds the measures of the compared window.
+/// Adds the measures of the compared window, and gives the number of its groups that stand beside no span of the window.
 async fn compare(
     work: &Work,
     model: &Model,
     base: &Selection,
-    comparison: &Comparison,
+    compared: &ComparedWindow,
     (grid, fields): (&mut Grid, &mut Vec<Value>),
     held: &mut Held,
-) -> Result<(), Refusal> {
-    let compared = ComparedWindow::of(model, base, comparison)?;
+) -> Result<usize, Refusal> {
     let mut shifted = base.clone();
-    let (first, last) = compared_window(compared.window, compared.kind).ok_or_else(|| no_window(model, base))?;
     for time in shifted.times.iter_mut().filter(|time| model.own(&time.name) == compared.dimension) {
-        time.range = Some((first.to_string().into(), format!("{last}{}", compared.time_of_day).into()));
+        time.range = Some(compared.range());
     }
     let other = Grid::read(work, model, &model.asked(&shifted)?, held).await?;
-    let keys = model.keys(base)?;
-    let aligned: Vec<Option<Bucket>> =
-        keys.iter().map(|key| key.bucket.filter(|_| key.name == compared.dimension)).collect();
-    let key = |at: usize, key: &GridKey| {
-        let aligned = aligned.get(at).copied().flatten().zip(key.text());
-        aligned.map_or_else(
-            || key.clone(),
-            |(bucket, text)| GridKey::of_text(&counterpart(bucket, &text, compared.window, compared.kind)),
-        )
+    let aligned = model.keys(base)?.iter().position(|key| Some(&key.name) == compared.key.as_ref());
+    let key = |at: usize, key: &GridKey| match aligned.filter(|aligned| *aligned == at).and_then(|_| key.text()) {
+        Some(text) => compared.windows.counterpart(&text).map(|text| GridKey::of_text(&text)),
+        None => Some(key.clone()),
     };
     let measures = base.measures.iter().map(|name| model.measure(name)).collect::<Result<Vec<_>, _>>()?;
     let absent: Vec<&'static str> = measures.iter().map(super::model::Measure::of_none).collect();
     held.grow(grid.bytes().saturating_add(other.bytes()))?;
-    grid.attach(other, COMPARED, key, &absent);
-    fields.extend(base.measures.iter().map(|name| {
-        let name = format!("{}{COMPARED}", model.own(name));
-        json!({"name": name, "type": "number", "label": name})
-    }));
-    Ok(())
+    let unmatched = grid.attach(other, COMPARED, key, &absent);
+    if grid.len() as u64 > ROWS_MAX {
+        return Err(too_many());
+    }
+    let field = |name: &String| {
+        let own = model.own(name);
+        let kind = fields.iter().find(|field| field["name"] == own).map(|field| field["type"].clone());
+        let name = format!("{own}{COMPARED}");
+        json!({"name": name, "type": kind, "label": name})
+    };
+    let added: Vec<Value> = base.measures.iter().map(field).collect();
+    fields.extend(added);
+    Ok(unmatched)
 }
 
 /// Orders and cuts rows that were put together. Those of a page without an order are ordered by their keys.
@@ -180,35 +206,6 @@ fn arrange(model: &Model, selection: &Selection, grid: &mut Grid) -> Result<(), 
     Ok(())
 }
 
-impl ComparedWindow {
-    /// # Errors
-    /// The dimension has no range, or there are several that have one and none is named.
-    fn of(model: &Model, selection: &Selection, comparison: &Comparison) -> Result<Self, Refusal> {
-        let dated = || selection.times.iter().filter(|time| time.range.is_some());
-        let wanted = comparison.dimension.as_deref().map(|name| model.own(name));
-        let mut fitting = dated().filter(|time| wanted.is_none_or(|name| model.own(&time.name) == name));
-        let (Some(time), None) = (fitting.next(), fitting.next()) else { return Err(no_window(model, selection)) };
-        let read = |(first, last): &(Value, Value)| {
-            let (day, time_of_day) = last.as_str()?.split_at_checked(10)?;
-            let window = (first.as_str()?.parse::<NaiveDate>().ok()?, day.parse::<NaiveDate>().ok()?);
-            (window.0 <= window.1).then(|| (window, time_of_day.to_owned()))
-        };
-        let (window, time_of_day) = time.range.as_ref().and_then(read).ok_or_else(|| no_window(model, selection))?;
-        Ok(Self { dimension: model.own(&time.name).to_owned(), window, time_of_day, kind: comparison.kind })
-    }
-}
-
-fn no_window(model: &Model, selection: &Selection) -> Refusal {
-    let dated = selection.times.iter().filter(|time| time.range.is_some()).map(|time| model.own(&time.name));
-    let dated: Vec<&str> = dated.collect();
-    let has = if dated.is_empty() { "none has".to_owned() } else { format!("those with one are {}", dated.join(", ")) };
-    let message = format!(
-        "compareTo needs one entry of timeDimensions with a dateRange of two days: {has}. Name it as compareTo.dimension, or drop \
-         compareTo: a comparison is only defined against a bounded window."
-    );
-    Refusal::new(Code::DatasetInvalid, message)
-}
-
 impl DatasetAnswer {
     /// The body of the answer, with its memory.
     ///
@@ -225,6 +222,9 @@ impl DatasetAnswer {
         let mut body = "{\"rows\":[".to_owned();
         self.grid.print(&mut body);
         body.push_str(&format!("],\"fields\":{fields}{}", sql_member(model, selection)));
+        if let Some(compared) = &self.compared {
+            body.push_str(&format!(",\"compared\":{compared}"));
+        }
         let ranges = self.ranges(&keys);
         if !ranges.is_empty() {
             body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));

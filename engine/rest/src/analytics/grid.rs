@@ -106,14 +106,14 @@ impl Grid {
     }
 
     /// Adds values of another grid of the same groups behind the own ones. `key` gives the key that stands for one of the other's. A value
-    /// that only one of them has is `absent` in the other.
+    /// that only one of them has is `absent` in the other. Groups with a key that nothing stands for are left out; it gives their number.
     pub(super) fn attach(
         &mut self,
         other: Self,
         end: &str,
-        key: impl Fn(usize, &GridKey) -> GridKey,
+        key: impl Fn(usize, &GridKey) -> Option<GridKey>,
         absent: &[&'static str],
-    ) {
+    ) -> usize {
         let of = |keys: &[GridKey]| keys.iter().map(|key| key.stored.clone()).collect::<Vec<_>>();
         let mut places: HashMap<Vec<String>, usize> =
             self.rows.iter().enumerate().map(|(at, row)| (of(&row.keys), at)).collect();
@@ -123,8 +123,13 @@ impl Grid {
         for row in &mut self.rows {
             row.values.extend(absent());
         }
+        let mut left_out = 0;
         for row in other.rows {
-            let keys: Vec<GridKey> = row.keys.iter().enumerate().map(|(at, own)| key(at, own)).collect();
+            let keys: Option<Vec<GridKey>> = row.keys.iter().enumerate().map(|(at, own)| key(at, own)).collect();
+            let Some(keys) = keys else {
+                left_out += 1;
+                continue;
+            };
             let place = *places.entry(of(&keys)).or_insert_with(|| {
                 self.rows.push(GridRow { keys, values: absent().chain(absent()).collect() });
                 self.rows.len() - 1
@@ -134,6 +139,7 @@ impl Grid {
                 found.values.extend(row.values);
             }
         }
+        left_out
     }
 
     /// Adds a value that is computed of others; null where one of them is.
@@ -268,9 +274,11 @@ impl GridKey {
     }
 }
 
-fn too_many() -> Refusal {
-    let message =
-        format!("More than {ROWS_MAX} groups: narrow the selection, or order by one falling measure and limit it.");
+pub(super) fn too_many() -> Refusal {
+    let message = format!(
+        "More than {ROWS_MAX} groups are not put together here. Narrow the selection, or order by falling measures with a limit of \
+         {ROWS_MAX} or less, without compareTo and computed measures."
+    );
     Refusal::new(Code::DatasetInvalid, message)
 }
 
@@ -334,7 +342,9 @@ mod tests {
     #[test]
     fn compared_values_stand_beside_the_others_and_are_absent_where_there_are_none() {
         let mut own = grid(&[("\"a\"", "1"), ("\"b\"", "2")]);
-        own.attach(grid(&[("\"b\"", "5"), ("\"c\"", "7")]), "__compare", |_, key| key.clone(), &["0"]);
+        let other = grid(&[("\"b\"", "5"), ("\"c\"", "7"), ("\"d\"", "9")]);
+        let known = |_: usize, key: &GridKey| Some(key.clone()).filter(|key| key.stored != "\"d\"");
+        assert_eq!(own.attach(other, "__compare", known, &["0"]), 1);
         own.compute("r", ComputedOperator::Ratio, &["n".to_owned(), "n__compare".to_owned()]);
         assert_eq!(
             shown(&own),

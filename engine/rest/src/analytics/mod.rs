@@ -2,6 +2,7 @@
 //! has neither in what is listed nor in what is computed.
 
 mod ask;
+mod compared;
 mod dataset;
 mod grid;
 mod model;

@@ -107,7 +107,7 @@ pub(super) fn preset(name: &str, now: DateTime<Utc>) -> Option<(String, String)>
     let today = now.date_naive();
     match *preset {
         Preset::Span(bucket, spans) => {
-            let (first, next) = days_of(bucket, &key_of(bucket, later(bucket, today, spans)?))?;
+            let (first, next) = span_of(bucket, later(bucket, today, spans)?)?;
             Some((first.to_string(), next.pred_opt()?.to_string()))
         }
         Preset::Days(days) => {
@@ -120,7 +120,7 @@ pub(super) fn preset(name: &str, now: DateTime<Utc>) -> Option<(String, String)>
 /// What a window of days is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ComparisonKind {
-    /// As many days, up to the day before.
+    /// As many spans up to the day before, where it is whole spans of its rows; otherwise as many days.
     PreviousPeriod,
     PreviousYear,
 }
@@ -128,44 +128,93 @@ pub(super) enum ComparisonKind {
 /// The first and the last day of a window.
 pub(super) type Window = (NaiveDate, NaiveDate);
 
-/// A day in another year; a leap day is the first of March of a year without one.
-fn years_later(day: NaiveDate, years: i32) -> Option<NaiveDate> {
-    let year = day.year().checked_add(years)?;
-    day.with_year(year).or_else(|| NaiveDate::from_ymd_opt(year, 3, 1))
+/// The first day of a day's span, and the one behind the last.
+fn span_of(bucket: Bucket, day: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+    days_of(bucket, &key_of(bucket, day))
+}
+
+/// How many spans a window is; `None` where it is not whole ones.
+fn whole_spans(bucket: Bucket, (first, last): Window) -> Option<i64> {
+    let ((from, _), (_, next)) = (span_of(bucket, first)?, span_of(bucket, last)?);
+    (from == first && next.pred_opt() == Some(last)).then(|| spans_between(bucket, first, last) + 1)
+}
+
+/// The day a year before; 28 February before a leap day.
+fn year_before(day: NaiveDate) -> Option<NaiveDate> {
+    let year = day.year().checked_sub(1)?;
+    day.with_year(year).or_else(|| NaiveDate::from_ymd_opt(year, 2, 28))
+}
+
+/// The Monday of the week of the same number a year before; of week 52 before a week 53 that this year lacks.
+fn week_before(day: NaiveDate) -> Option<NaiveDate> {
+    let (year, week) = (day.iso_week().year().checked_sub(1)?, day.iso_week().week());
+    let monday = |week| NaiveDate::from_isoywd_opt(year, week, Weekday::Mon);
+    monday(week).or_else(|| monday(52))
 }
 
 /// The window that one is compared with; `None` beyond the calendar.
-pub(super) fn compared_window((first, last): Window, kind: ComparisonKind) -> Option<Window> {
-    match kind {
-        ComparisonKind::PreviousYear => Some((years_later(first, -1)?, years_later(last, -1)?)),
-        ComparisonKind::PreviousPeriod => {
+fn compared_window((first, last): Window, kind: ComparisonKind, bucket: Option<Bucket>) -> Option<Window> {
+    let whole = bucket.and_then(|bucket| Some((bucket, whole_spans(bucket, (first, last))?)));
+    match (kind, whole) {
+        (ComparisonKind::PreviousPeriod, Some((bucket, spans))) => {
+            let (from, _) = span_of(bucket, later(bucket, first, -spans)?)?;
+            Some((from, first.pred_opt()?))
+        }
+        (ComparisonKind::PreviousPeriod, None) => {
             let days = last.signed_duration_since(first).num_days();
             let end = first.pred_opt()?;
             Some((end.checked_sub_signed(chrono::TimeDelta::try_days(days)?)?, end))
         }
+        (ComparisonKind::PreviousYear, Some((Bucket::Week, _))) => {
+            Some((week_before(first)?, week_before(last)?.checked_add_days(Days::new(6))?))
+        }
+        (ComparisonKind::PreviousYear, Some(_) | None) => {
+            // Whole months end with the month, in leap years too.
+            let end = match whole_spans(Bucket::Month, (first, last)) {
+                Some(_) => span_of(Bucket::Month, later(Bucket::Month, last, -12)?)?.1.pred_opt()?,
+                None => year_before(last)?,
+            };
+            Some((year_before(first)?, end))
+        }
     }
 }
 
-/// The key of the window that stands where a key of the compared window stands; the key itself where there is none: a leap day, a week 53.
-pub(super) fn counterpart(bucket: Bucket, key: &str, window: Window, kind: ComparisonKind) -> String {
-    let found = || {
+/// A window, the one that it is compared with, and the span of rows of both.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WindowPair {
+    window: Window,
+    pub(super) compared: Window,
+    kind: ComparisonKind,
+    bucket: Option<Bucket>,
+}
+
+impl WindowPair {
+    /// `bucket`: the span of the rows; `None` where rows are not of spans of the window. No pair reaches beyond the calendar.
+    pub(super) fn of(window: Window, kind: ComparisonKind, bucket: Option<Bucket>) -> Option<Self> {
+        Some(Self { window, compared: compared_window(window, kind, bucket)?, kind, bucket })
+    }
+
+    /// The key of the window that stands where a key of the compared window stands; `None` where none does: of a leap day,
+    /// of a week 53, or behind the window's last span.
+    pub(super) fn counterpart(&self, key: &str) -> Option<String> {
+        let bucket = self.bucket?;
         let (day, _) = days_of(bucket, key)?;
-        match (kind, bucket) {
-            (ComparisonKind::PreviousPeriod, _) => {
-                let (first, _) = compared_window(window, kind)?;
-                Some(key_of(bucket, later(bucket, window.0, spans_between(bucket, first, day))?))
-            }
+        let (first, last) = self.window;
+        let beside = match (self.kind, bucket) {
+            // A leap day or a week 53 may begin the window.
+            _ if day == self.compared.0 => first,
+            (ComparisonKind::PreviousPeriod, _) => later(bucket, first, spans_between(bucket, self.compared.0, day))?,
             (ComparisonKind::PreviousYear, Bucket::Week) => {
                 let week = day.iso_week();
-                let day = NaiveDate::from_isoywd_opt(week.year().checked_add(1)?, week.week(), Weekday::Mon)?;
-                Some(key_of(bucket, day))
+                NaiveDate::from_isoywd_opt(week.year().checked_add(1)?, week.week(), Weekday::Mon)?
             }
             (ComparisonKind::PreviousYear, Bucket::Day | Bucket::Month | Bucket::Quarter | Bucket::Year) => {
-                Some(key_of(bucket, day.with_year(day.year().checked_add(1)?)?))
+                day.with_year(day.year().checked_add(1)?)?
             }
-        }
-    };
-    found().unwrap_or_else(|| key.to_owned())
+        };
+        let is_within = spans_between(bucket, first, beside) >= 0 && spans_between(bucket, beside, last) >= 0;
+        is_within.then(|| key_of(bucket, beside))
+    }
 }
 
 #[cfg(test)]
@@ -213,38 +262,95 @@ mod tests {
         assert_eq!(preset("Last 7 days", now), None);
     }
 
+    fn pair(first: &str, last: &str, kind: ComparisonKind, bucket: Option<Bucket>) -> WindowPair {
+        WindowPair::of((day(first), day(last)), kind, bucket).unwrap()
+    }
+
     #[test]
     fn windows_lie_a_year_or_their_length_before() {
-        let windows = [
-            (("2026-01-01", "2026-01-31"), ("2025-12-01", "2025-12-31"), ("2025-01-01", "2025-01-31")),
-            (("2026-03-10", "2026-03-12"), ("2026-03-07", "2026-03-09"), ("2025-03-10", "2025-03-12")),
-            (("2024-02-29", "2024-02-29"), ("2024-02-28", "2024-02-28"), ("2023-03-01", "2023-03-01")),
-        ];
-        for ((first, last), period, year) in windows {
-            let before = |kind| compared_window((day(first), day(last)), kind).unwrap();
-            assert_eq!(before(ComparisonKind::PreviousPeriod), (day(period.0), day(period.1)));
-            assert_eq!(before(ComparisonKind::PreviousYear), (day(year.0), day(year.1)));
+        let (days, months, quarters, weeks) = (None, Some(Bucket::Month), Some(Bucket::Quarter), Some(Bucket::Week));
+        let (period, year) = (ComparisonKind::PreviousPeriod, ComparisonKind::PreviousYear);
+        for (kind, bucket, (first, last), expected) in [
+            (period, days, ("2026-01-01", "2026-01-31"), ("2025-12-01", "2025-12-31")),
+            (period, days, ("2026-03-10", "2026-03-12"), ("2026-03-07", "2026-03-09")),
+            (period, days, ("2026-07-01", "2026-09-30"), ("2026-03-31", "2026-06-30")),
+            (period, months, ("2026-07-01", "2026-09-30"), ("2026-04-01", "2026-06-30")),
+            (period, months, ("2026-03-01", "2026-03-31"), ("2026-02-01", "2026-02-28")),
+            (period, quarters, ("2026-01-01", "2026-06-30"), ("2025-07-01", "2025-12-31")),
+            (period, quarters, ("2026-02-01", "2026-03-31"), ("2025-12-04", "2026-01-31")),
+            (period, weeks, ("2026-01-05", "2026-01-11"), ("2025-12-29", "2026-01-04")),
+            (period, Some(Bucket::Year), ("2025-01-01", "2025-12-31"), ("2024-01-01", "2024-12-31")),
+            (period, Some(Bucket::Day), ("2026-03-10", "2026-03-12"), ("2026-03-07", "2026-03-09")),
+            (year, days, ("2026-03-10", "2026-03-12"), ("2025-03-10", "2025-03-12")),
+            (year, days, ("2024-02-29", "2024-02-29"), ("2023-02-28", "2023-02-28")),
+            (year, months, ("2024-02-01", "2024-02-29"), ("2023-02-01", "2023-02-28")),
+            (year, months, ("2025-02-01", "2025-02-28"), ("2024-02-01", "2024-02-29")),
+            (year, weeks, ("2026-03-02", "2026-04-05"), ("2025-03-03", "2025-04-06")),
+            (year, weeks, ("2026-12-28", "2027-01-10"), ("2025-12-22", "2026-01-04")),
+        ] {
+            let found = pair(first, last, kind, bucket).compared;
+            assert_eq!(found, (day(expected.0), day(expected.1)), "{kind:?} {bucket:?} {first}");
         }
     }
 
     #[test]
     fn keys_of_the_compared_window_stand_beside_those_of_the_window() {
-        let window = (day("2026-01-01"), day("2026-02-28"));
-        let of = |bucket, key, kind| counterpart(bucket, key, window, kind);
-        let year = ComparisonKind::PreviousYear;
-        assert_eq!(of(Bucket::Month, "2025-01", year), "2026-01");
-        assert_eq!(of(Bucket::Quarter, "2025-Q1", year), "2026-Q1");
-        assert_eq!(of(Bucket::Year, "2025", year), "2026");
-        assert_eq!(of(Bucket::Week, "2025-W02", year), "2026-W02");
-        assert_eq!(of(Bucket::Week, "2020-W53", year), "2020-W53");
-        assert_eq!(of(Bucket::Day, "2024-02-29", year), "2024-02-29");
-        assert_eq!(of(Bucket::Day, "2025-02-28", year), "2026-02-28");
-        // 59 days before: the window begins on 2025-11-03.
-        let period = ComparisonKind::PreviousPeriod;
-        assert_eq!(of(Bucket::Day, "2025-11-03", period), "2026-01-01");
-        assert_eq!(of(Bucket::Day, "2025-12-31", period), "2026-02-28");
-        assert_eq!(of(Bucket::Month, "2025-11", period), "2026-01");
-        assert_eq!(of(Bucket::Month, "2025-12", period), "2026-02");
-        assert_eq!(of(Bucket::Week, "2025-W45", period), "2026-W01");
+        let (period, year) = (ComparisonKind::PreviousPeriod, ComparisonKind::PreviousYear);
+        for (kind, bucket, (first, last), pairs) in [
+            (year, Bucket::Month, ("2026-01-01", "2026-02-28"), vec![("2025-01", "2026-01"), ("2025-02", "2026-02")]),
+            (year, Bucket::Quarter, ("2026-01-01", "2026-02-28"), vec![("2025-Q1", "2026-Q1")]),
+            (year, Bucket::Year, ("2026-01-01", "2026-02-28"), vec![("2025", "2026")]),
+            (year, Bucket::Week, ("2026-01-01", "2026-12-31"), vec![("2025-W02", "2026-W02"), ("2026-W01", "")]),
+            (year, Bucket::Week, ("2021-12-01", "2022-01-31"), vec![("2020-W53", ""), ("2021-W01", "2022-W01")]),
+            (
+                year,
+                Bucket::Week,
+                ("2026-12-28", "2027-01-10"),
+                vec![("2025-W52", "2026-W53"), ("2026-W01", "2027-W01")],
+            ),
+            // A week 53 and a leap day are none of the window that has the same one.
+            (year, Bucket::Week, ("2020-01-01", "2021-12-31"), vec![("2020-W53", ""), ("2020-W52", "2021-W52")]),
+            (year, Bucket::Day, ("2024-01-01", "2025-12-31"), vec![("2024-02-29", ""), ("2024-02-28", "2025-02-28")]),
+            (
+                year,
+                Bucket::Day,
+                ("2024-02-29", "2024-03-01"),
+                vec![("2023-02-28", "2024-02-29"), ("2023-03-01", "2024-03-01")],
+            ),
+            (
+                period,
+                Bucket::Day,
+                ("2026-01-01", "2026-02-28"),
+                vec![("2025-11-03", "2026-01-01"), ("2025-12-31", "2026-02-28")],
+            ),
+            (
+                period,
+                Bucket::Month,
+                ("2026-07-01", "2026-09-30"),
+                vec![("2026-04", "2026-07"), ("2026-05", "2026-08"), ("2026-06", "2026-09")],
+            ),
+            (period, Bucket::Month, ("2026-02-01", "2026-03-31"), vec![("2025-12", "2026-02"), ("2026-01", "2026-03")]),
+            (
+                period,
+                Bucket::Quarter,
+                ("2026-01-01", "2026-06-30"),
+                vec![("2025-Q3", "2026-Q1"), ("2025-Q4", "2026-Q2")],
+            ),
+            (
+                period,
+                Bucket::Week,
+                ("2026-01-05", "2026-01-18"),
+                vec![("2025-W52", "2026-W02"), ("2026-W01", "2026-W03")],
+            ),
+            // 27 days of one month, and as many of two.
+            (period, Bucket::Month, ("2026-03-05", "2026-03-31"), vec![("2026-02", "2026-03"), ("2026-03", "")]),
+        ] {
+            let windows = pair(first, last, kind, Some(bucket));
+            for (key, expected) in pairs {
+                let found = windows.counterpart(key).unwrap_or_default();
+                assert_eq!(found, expected, "{kind:?} {key} of {first}");
+            }
+        }
+        assert_eq!(pair("2026-01-01", "2026-01-31", year, None).counterpart("2025-01"), None);
     }
 }
