@@ -146,6 +146,10 @@ impl Platform for Entrance {
         true
     }
 
+    fn refuses_wrong_numbers(&self) -> bool {
+        true
+    }
+
     fn types(&self) -> Vec<(&'static str, &'static str)> {
         Vec::new()
     }

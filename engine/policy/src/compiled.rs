@@ -140,7 +140,7 @@ impl CompiledPolicy {
     fn compile_object(&mut self, object: &Arc<Object>) {
         let rules = ObjectRules::compile_with(object, &self.snapshot, &self.extensions);
         self.rules.insert(object.name.clone(), Arc::new(rules));
-        let columns = |name: &str| object.field(name).filter(|f| !f.phantom).map(|f| Column::from(f).kind());
+        let columns = |name: &str| object.field(name).filter(|f| !f.phantom).map(|f| Column::from(f).policy_kind());
         let compile = |expression: &Expression| match expression.dialect {
             Dialect::Cel => compile(&expression.source, &columns),
             Dialect::Cron | Dialect::Template => Err(DropReason::new("the expression is not CEL")),

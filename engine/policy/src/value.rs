@@ -89,7 +89,7 @@ pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
             Scalar::Text(text) => truth(text).map(FilterValue::Boolean),
             Scalar::Integer(_) | Scalar::Float(_) => None,
         },
-        ColumnKind::Date => text_of(scalar).and_then(|t| date(t.get(..10)?)).map(FilterValue::Date),
+        ColumnKind::Date => text_of(scalar).and_then(|text| day(text.trim())).map(FilterValue::Date),
         ColumnKind::Timestamp => text_of(scalar).and_then(timestamp).map(FilterValue::Timestamp),
         ColumnKind::Time => text_of(scalar).and_then(time).map(FilterValue::Time),
         ColumnKind::List | ColumnKind::Json | ColumnKind::ReadFromText | ColumnKind::Computed => None,
@@ -164,6 +164,31 @@ pub(crate) fn is_json_number(text: &str) -> bool {
 pub(crate) fn date(text: &str) -> Option<i32> {
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     i32::try_from(day.signed_duration_since(NaiveDate::default()).num_days()).ok()
+}
+
+/// A day with nothing behind it, or with a time of that day, which counts for nothing.
+pub(crate) fn day(text: &str) -> Option<i32> {
+    let (day, rest) = text.split_at_checked(10)?;
+    let has_form = |(at, sign): (usize, u8)| if matches!(at, 4 | 7) { sign == b'-' } else { sign.is_ascii_digit() };
+    let is_whole = day.bytes().enumerate().all(has_form) && (rest.is_empty() || is_clock(rest));
+    date(day).filter(|_| is_whole)
+}
+
+/// Whether a text is what stands behind a day in a moment: a `T` or a blank, hours and minutes, and maybe seconds, a fraction and a zone.
+fn is_clock(text: &str) -> bool {
+    let Some(text) = text.strip_prefix(['T', 't', ' ']) else { return false };
+    let (clock, zone) = text.find(['Z', 'z', '+', '-', ' ']).map_or((text, ""), |at| text.split_at(at));
+    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_whole = fraction.is_none_or(|fraction| digits(fraction) && clock.len() == 8);
+    is_whole && matches!(clock.len(), 5 | 8) && time(clock).is_some() && is_zone(zone.trim_start_matches(' '))
+}
+
+/// Whether a text is a zone behind a time, or nothing.
+fn is_zone(text: &str) -> bool {
+    let Some(offset) = text.strip_prefix(['+', '-']) else { return matches!(text, "" | "Z" | "z") };
+    let digits = offset.replacen(':', "", 1);
+    matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

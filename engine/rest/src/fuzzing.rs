@@ -2,7 +2,7 @@
 //! engine.
 
 use crate::call::{Parameters, json_of};
-use crate::data::{Ask, filter_of, of_body, of_parameters};
+use crate::data::{Ask, Numbers, filter_of, of_body, of_parameters};
 use crate::refusal::{Envelope, Refusal};
 use querygate_query_api::requests::question::{Aggregation, Bucket};
 use serde_json::{Map, Value, json};
@@ -27,7 +27,8 @@ pub fn body(bytes: &[u8]) -> Result<bool, String> {
 /// # Errors
 /// As [`body`]: what parameters ask is what a body asks with the same words.
 pub fn parameters(query: &[u8]) -> Result<bool, String> {
-    let asked = Parameters::read(query).and_then(|parameters| of_parameters(OBJECT, &parameters, &|_| true));
+    let asked =
+        Parameters::read(query).and_then(|parameters| of_parameters(OBJECT, &parameters, &|_| true, Numbers::Unread));
     match asked {
         Ok(ask) => again(&ask).map(|()| true),
         Err(refusal) => refused(refusal),

@@ -89,6 +89,36 @@ fn many_rows_are_found_by_few_questions() {
 }
 
 #[test]
+fn a_new_key_that_comes_twice_makes_one_record() {
+    let gate = gate(0);
+    let row = |name: &str, phone: &str| json!({"name": name, "phone": phone});
+    let rows = [
+        row("Zed", "+2001"),
+        row("Yan", "none"),
+        row("Zed", "+2002"),
+        row("Yan", "+2003"),
+        row("Yan", "+2004"),
+        row("zed", "+2005"),
+    ];
+    let expected = ["created", "invalid_phone", "updated", "created", "updated", "created"];
+    let body = json!({"format": "json", "writeMode": "upsert", "matchFields": ["name"], "rows": rows, "dryRun": true});
+    let dry = gate.ask("nora", "POST", "/data/shop_customers/import", Some(&body));
+    assert_eq!(actions(&dry), expected, "{}", dry.text());
+    assert_eq!(gate.get("nora", "/data/shop_customers?name=Zed")["total"], 0);
+    let upserted = import(&gate, "shop_customers", "upsert", &["name"], &rows);
+    assert_eq!(actions(&upserted), expected, "{}", upserted.text());
+    for (name, phone) in [("Zed", "+2002"), ("Yan", "+2004"), ("zed", "+2005")] {
+        let found = gate.get("nora", &format!("/data/shop_customers?name={name}"));
+        assert_eq!((&found["total"], &found["records"][0]["phone"]), (&json!(1), &json!(phone)), "{name}");
+    }
+    // The text of a number is the number.
+    let tickets = [json!({"id": 97, "title": "One"}), json!({"id": "97", "title": "Two"})];
+    let upserted = import(&gate, "shop_tickets", "upsert", &["id"], &tickets);
+    assert_eq!(actions(&upserted), ["created", "updated"], "{}", upserted.text());
+    assert_eq!(gate.get("nora", "/data/shop_tickets/97")["record"]["title"], "Two");
+}
+
+#[test]
 fn a_mode_that_is_none_is_refused_and_nothing_is_stored() {
     let gate = gate(0);
     let before = gate.get("nora", "/data/shop_customers?top=1")["total"].clone();

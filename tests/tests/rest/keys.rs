@@ -126,6 +126,25 @@ fn no_record_is_made_by_another_spelling_of_its_key() {
 }
 
 /// A record that is hidden is like one that is not there, however its number is written and by whichever way it comes.
+/// Records of an object without `updated_at` have no version that one could be compared with.
+#[test]
+fn a_version_is_refused_where_records_have_none() {
+    let gate = Gate::new();
+    let ask = |method: &str, version: &str| {
+        let request = Request::new(method, "/api/v1/data/shop_tickets/42").header("if-match", version);
+        let request = request.header("authorization", &format!("Bearer {}", gate.token("nora")));
+        gate.send(if method == "PATCH" { request.json(&json!({"title": "Tube"})) } else { request })
+    };
+    for method in ["PATCH", "DELETE"] {
+        let refused = ask(method, "2026-01-01T00:00:00.000Z");
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (400, Some("VALIDATION_ERROR")), "{method}");
+        assert!(refused.text().contains("updated_at"), "{method}: {}", refused.text());
+        assert_eq!(gate.get("nora", "/data/shop_tickets/42")["record"]["title"], "Bulb", "{method}");
+    }
+    assert_eq!(ask("PATCH", "*").status, 200);
+    assert_eq!(ask("DELETE", "*").status, 200);
+}
+
 #[test]
 fn a_number_refers_to_what_its_writer_sees() {
     let rights = "shop_tickets: { allowRead: true, allowEdit: true }";

@@ -81,6 +81,7 @@ fn values_that_later_releases_refuse_are_stored_by_17_4_alone() {
         ("n", json!("007"), "invalid_number", json!(7)),
         ("n", json!(true), "invalid_number", json!(1)),
         ("whole", json!(1234), "max_precision", json!(1234)),
+        ("whole", json!(12.34), "max_precision", json!(12.34)),
         ("price", json!(123_456), "max_precision", json!(123_456)),
         ("price", json!(1234.5), "max_precision", json!(1234.5)),
         ("closed", json!("0000-01-01"), "invalid_date", json!("0000-01-01")),
@@ -243,6 +244,22 @@ fn who_has_no_session_is_refused() {
     assert_eq!((earlier.status, earlier.json()), (200, Value::Null));
 }
 
+#[test]
+fn numbers_of_rows_are_numbers() {
+    let (strict, earlier) = (gate("17.7"), gate("17.4"));
+    for path in ["/data/shop_deals?top=x", "/data/shop_deals?limit=5x", "/data/shop_deals?skip=NaN"] {
+        let refused = strict.ask("nora", "GET", path, None);
+        let name = path.split(['?', '=']).nth(1).unwrap();
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (400, Some("VALIDATION_FAILED")), "{path}");
+        assert_eq!(refused.json()["fields"][0]["field"], name, "{path}: {}", refused.text());
+        assert_eq!(earlier.get("nora", path)["records"].as_array().unwrap().len(), 2, "{path}");
+    }
+    let searched = "/search?q=one&objects=shop_deals&limit=x";
+    assert_eq!(strict.ask("nora", "GET", searched, None).status, 400);
+    assert_eq!(earlier.ask("nora", "GET", searched, None).status, 200);
+    assert_eq!(strict.get("nora", "/data/shop_deals?top=1")["records"].as_array().unwrap().len(), 1);
+}
+
 /// Refused since a release, and here whichever is followed: what an earlier one answers is wrong.
 #[test]
 fn what_earlier_releases_answer_wrongly_is_refused_by_all() {
@@ -261,12 +278,21 @@ fn what_earlier_releases_answer_wrongly_is_refused_by_all() {
             (json!({"n": {"$eq": {"$field": "name"}}}), "INVALID_FILTER"),
             (json!({"closed": "2026-02-30"}), "INVALID_FILTER"),
             (json!({"closed": "soon"}), "INVALID_FILTER"),
+            (json!({"closed": "2026-01-01junk"}), "INVALID_FILTER"),
             (json!({"leftover": 1}), "INVALID_FIELD"),
             (json!([]), "VALIDATION_FAILED"),
         ] {
             assert_eq!(found(&gate, &filter), Err((400, code.to_owned())), "{protocol} {filter}");
         }
         assert_eq!(found(&gate, &json!({"closed": {"$lte": "9999-12-31"}})), Ok(2), "{protocol}");
+        assert_eq!(found(&gate, &json!({"closed": "2026-01-01T10:00:00Z"})), Ok(1), "{protocol}: the time is cut off");
+        for (field, value, code) in [
+            ("closed", "2026-07-05junk", "invalid_date"),
+            ("at", "2026-07-05junk", "invalid_date"),
+            ("tm", "10:00x", "invalid_time"),
+        ] {
+            assert_eq!(stored(&gate, "j", field, &json!(value)), (400, json!(code)), "{protocol} {field}");
+        }
         for (field, value) in [("n", json!("")), ("closed", json!(" ")), ("at", json!("")), ("tm", json!(""))] {
             assert_eq!(stored(&gate, &format!("e_{field}"), field, &value), (201, Value::Null), "{protocol} {field}");
         }
@@ -302,6 +328,7 @@ fn values_are_refused_by_sql_as_over_rest() {
                 sink.finish().await.map_err(code)
             };
             check("COPY of digits", copied("c1\tx\t1234\t\\N\n").await, "22003");
+            check("COPY of a fraction", copied("c4\tx\t12.34\t\\N\n").await, "22003");
             check("COPY of a moment", copied("c2\tx\t\\N\t0999-01-01 00:00:00Z\n").await, "22007");
             assert_eq!(copied("c3\tx\t123\t1000-01-01 00:00:00Z\n").await, Ok(1), "{protocol}");
         });

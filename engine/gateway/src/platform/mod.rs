@@ -135,6 +135,10 @@ impl Platform for GatePlatform {
         self.engine.deployment().snapshot.protocol.has(StrictRule::AnonymousSession)
     }
 
+    fn refuses_wrong_numbers(&self) -> bool {
+        self.engine.deployment().snapshot.protocol.has(StrictRule::RowNumber)
+    }
+
     fn types(&self) -> Vec<(&'static str, &'static str)> {
         documents::TYPES.iter().map(|kind| (kind.name, kind.label)).collect()
     }

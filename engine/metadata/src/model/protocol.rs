@@ -38,6 +38,7 @@ pub enum StrictRule {
     BlankBoolean,
     UnevaluableRequired,
     AnonymousSession,
+    RowNumber,
     EmptyValue,
     AggregateType,
     GroupType,
@@ -47,7 +48,7 @@ pub enum StrictRule {
 }
 
 /// Each rule with the first release that has it, and what it says.
-pub const STRICT_RULES: [(StrictRule, Protocol, &str); 17] = [
+pub const STRICT_RULES: [(StrictRule, Protocol, &str); 18] = [
     (
         StrictRule::NumberComparand,
         Protocol::V17_5,
@@ -75,6 +76,7 @@ pub const STRICT_RULES: [(StrictRule, Protocol, &str); 17] = [
         "a record is refused where `requiredWhen` of a field without value has no answer",
     ),
     (StrictRule::AnonymousSession, Protocol::V17_5, "`/auth/get-session` without a login is 401"),
+    (StrictRule::RowNumber, Protocol::V17_5, "a parameter that is a number of rows is a number"),
     (StrictRule::EmptyValue, Protocol::V17_6, "`is_empty` also finds blank texts and lists without elements"),
     (StrictRule::AggregateType, Protocol::V17_6, "aggregates apply to fields of the types that each function takes"),
     (StrictRule::GroupType, Protocol::V17_6, "groups are of fields with one plain value"),

@@ -30,16 +30,16 @@ pub(crate) fn parse(source: &str) -> Result<IdedExpr, DropReason> {
     if !spelling::is_shallow(source) {
         return Err(DropReason::new("expression is nested too deeply"));
     }
-    let source = spelling::modernize(source);
+    let modern = spelling::modernize(source);
     std::thread::Builder::new()
         .name("policy-parser".to_owned())
         .stack_size(PARSER_STACK_BYTES)
-        .spawn(move || cel::parser::Parser::new().parse(&source).ok())
+        .spawn(move || cel::parser::Parser::new().parse(&modern).ok())
         .map_err(|_| DropReason::new("expression could not be parsed for want of memory"))?
         .join()
         .ok()
         .flatten()
-        .ok_or_else(DropReason::invalid)
+        .ok_or_else(|| DropReason::invalid(source))
 }
 
 /// What `current_user` always has as one value, and as a list.
@@ -201,7 +201,9 @@ fn compared(column: String, kind: ColumnKind, op: CompareOp, term: Term) -> Resu
 }
 
 fn unsupported(call: &CallExpr) -> DropReason {
-    DropReason::new(format!("{} cannot be compiled", called(call)))
+    // With a bracket behind it, SQL's word is a function's name.
+    let instead = if call.func_name.eq_ignore_ascii_case("not") { ": write ! for it" } else { "" };
+    DropReason::new(format!("{} cannot be compiled{instead}", called(call)))
 }
 
 /// A function or an operator as it is written.

@@ -20,24 +20,30 @@ pub(crate) struct DropReason {
     pub(crate) text: String,
     /// The column that the object does not have, where that is the reason.
     pub(crate) missing: Option<String>,
+    /// The text is no expression.
+    is_invalid: bool,
 }
 
 impl DropReason {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { text: reason.into(), missing: None }
+        Self { text: reason.into(), missing: None, is_invalid: false }
     }
 
-    /// The text is no expression.
-    fn invalid() -> Self {
-        Self::new(INVALID)
+    /// The text is no expression. Says how CEL writes what of other languages is in it.
+    fn invalid(source: &str) -> Self {
+        let text = match spelling::foreign(source) {
+            Some((foreign, own)) => format!("{INVALID}: write {own} for {foreign}"),
+            None => INVALID.to_owned(),
+        };
+        Self { is_invalid: true, ..Self::new(text) }
     }
 
     /// Whether nobody could evaluate the expression: it is none, or names a column that is not there.
     pub(crate) fn is_mistake(&self) -> bool {
-        self.missing.is_some() || self.text == INVALID
+        self.missing.is_some() || self.is_invalid
     }
 
     pub(crate) fn no_column(name: &str) -> Self {
-        Self { text: format!("there is no column '{name}'"), missing: Some(name.to_owned()) }
+        Self { missing: Some(name.to_owned()), ..Self::new(format!("there is no column '{name}'")) }
     }
 }

@@ -68,6 +68,39 @@ pub(super) fn modernize(source: &str) -> String {
     out
 }
 
+/// Words and signs of other languages, with what CEL writes.
+const WORDS: [(&str, &str); 3] = [("and", "&&"), ("or", "||"), ("not", "!")];
+const SIGNS: [(&str, &str); 3] = [("<>", "!="), ("&", "&&"), ("|", "||")];
+
+/// The first word or sign outside of quotes that other languages have where CEL has another, and that one. For a text that is no CEL.
+pub(super) fn foreign(source: &str) -> Option<(String, &'static str)> {
+    let chars: Vec<char> = source.chars().collect();
+    let mut i = 0;
+    while let Some(&c) = chars.get(i) {
+        if matches!(c, '\'' | '"') {
+            i = string_end(&chars, i);
+            continue;
+        }
+        let rest = chars.get(i..).unwrap_or_default();
+        let starts = |text: &str| rest.iter().take(text.len()).copied().eq(text.chars());
+        // What CEL has itself is passed over whole.
+        if starts("&&") || starts("||") {
+            i += 2;
+            continue;
+        }
+        if let Some((sign, own)) = SIGNS.into_iter().find(|(sign, _)| starts(sign)) {
+            return Some((format!("'{sign}'"), own));
+        }
+        let written = |word: &str| is_word(&chars, i, word) || is_word(&chars, i, &word.to_ascii_uppercase());
+        if let Some((word, own)) = WORDS.into_iter().find(|(word, _)| written(word)) {
+            let as_written: String = rest.iter().take(word.len()).collect();
+            return Some((format!("'{as_written}'"), own));
+        }
+        i += 1;
+    }
+    None
+}
+
 /// Index after the closing quote, or the end of the text.
 fn string_end(chars: &[char], start: usize) -> usize {
     let quote = chars.get(start);
@@ -119,6 +152,25 @@ fn parenthesized_list(chars: &[char], at: usize, out: &mut String) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_of_other_languages_are_named_with_those_of_cel() {
+        for (source, expected) in [
+            ("a == 1 and b == 2", Some(("'and'", "&&"))),
+            ("a == 1 AND b == 2", Some(("'AND'", "&&"))),
+            ("a == 1 or b == 2", Some(("'or'", "||"))),
+            ("not a == 1", Some(("'not'", "!"))),
+            ("a <> 1", Some(("'<>'", "!="))),
+            ("a == 1 & b == 2", Some(("'&'", "&&"))),
+            ("a == 1 | b == 2", Some(("'|'", "||"))),
+            ("a == 1 && b == 2 || c == 3 | d == 4", Some(("'|'", "||"))),
+            ("a == 'x and y' && (", None),
+            ("android == 1 && order == 2 &&", None),
+        ] {
+            let found = foreign(source);
+            assert_eq!(found.as_ref().map(|(foreign, own)| (foreign.as_str(), *own)), expected, "{source}");
+        }
+    }
 
     #[test]
     fn only_the_two_old_spellings_are_rewritten() {

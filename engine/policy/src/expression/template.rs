@@ -212,9 +212,7 @@ pub(crate) fn text_test(
         }
         // Both readers of rules refuse it before.
         ColumnKind::ReadFromText => RowFilter::Nothing,
-        ColumnKind::List | ColumnKind::Json if text == TextKind::Contains => {
-            list_contains(column, value, from, negated)
-        }
+        ColumnKind::List if text == TextKind::Contains => list_contains(column, value, from, negated),
         ColumnKind::List
         | ColumnKind::Json
         | ColumnKind::Number

@@ -290,6 +290,9 @@ fn what_stands_in_place_of_a_column_is_named() {
         ("owner.name == 'a'", "a path to 'name' is neither a column, a literal nor a variable"),
         ("has(record.a)", "a value that is no comparison cannot be compiled"),
         ("a.matches('x')", "'matches' cannot be compiled"),
+        ("not(a == 'x')", "'not' cannot be compiled: write ! for it"),
+        ("a == 'x' AND b == 'y'", "expression is not valid CEL: write && for 'AND'"),
+        ("a <> 'x'", "expression is not valid CEL: write != for '<>'"),
     ] {
         assert_eq!(compile(source, &columns).unwrap_err().text, reason, "{source}");
     }

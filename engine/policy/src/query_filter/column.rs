@@ -87,6 +87,20 @@ impl Column {
         }
     }
 
+    /// Whether its column is a list of texts, of which one is looked for. A list may be stored as one document.
+    #[must_use]
+    pub fn has_items(self) -> bool {
+        self.kind() == ColumnKind::List && self.column_type.is_none_or(|own| own == ValueType::TextList)
+    }
+
+    /// What a row policy may ask of the field.
+    pub(crate) fn policy_kind(self) -> ColumnKind {
+        match self.kind() {
+            ColumnKind::List if !self.has_items() => ColumnKind::Json,
+            kind => kind,
+        }
+    }
+
     /// Whether the published fixture refuses text operators on the field (the running vendor does not).
     pub(super) fn refuses_text(self) -> bool {
         match self.kind() {

@@ -279,6 +279,9 @@ impl Compiler<'_> {
         if column.kind() == ColumnKind::ReadFromText {
             return Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")));
         }
+        if column.kind() == ColumnKind::List && kind == TextKind::Contains && !column.has_items() {
+            return Err(not_applied(name, column, operator));
+        }
         let Comparand::Scalar(Scalar::Text(pattern), from) = self.comparand(name, column, operator, value)? else {
             return Err(FilterError::invalid(format!(
                 "{operator} on '{name}' takes a string, not {}",
@@ -301,6 +304,7 @@ impl Compiler<'_> {
             return Err(FilterError::invalid("$empty does not apply to 'id': every record has one"));
         }
         let is_empty = match column.kind() {
+            ColumnKind::List if !column.has_items() => return Ok(no_value),
             ColumnKind::Text => RowFilter::Or(vec![
                 is_null(name, false),
                 compare(name, ColumnKind::Text, CompareOp::Eq, &Scalar::Text(String::new()), &Provenance::Literal),
@@ -378,15 +382,19 @@ fn scalar(name: &str, column: Column, operator: &str) -> Result<ColumnKind, Filt
         | ColumnKind::Date
         | ColumnKind::Timestamp
         | ColumnKind::Time) => Ok(kind),
-        ColumnKind::List | ColumnKind::Json => Err(FilterError::invalid(format!(
-            "{operator} on '{name}' WAS NOT APPLIED: a {} field takes $contains, $notContains, $null and $exists",
-            column.field_type.name()
-        ))),
+        ColumnKind::List | ColumnKind::Json => Err(not_applied(name, column, operator)),
         ColumnKind::ReadFromText => {
             Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")))
         }
         ColumnKind::Computed => Err(FilterError::field(name, format!("'{name}' is computed and cannot be filtered"))),
     }
+}
+
+/// That a list or a document is asked for more than what such a field takes.
+fn not_applied(name: &str, column: Column, operator: &str) -> FilterError {
+    let takes = if column.has_items() { "$contains, $notContains, $null and $exists" } else { "$null and $exists" };
+    let declared = column.field_type.name();
+    FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: a {declared} field takes {takes}"))
 }
 
 fn field_reference(value: &Value) -> Option<&Map<String, Value>> {
@@ -404,7 +412,37 @@ fn refuse_regex(name: &str, operators: &Map<String, Value>) -> Result<(), Filter
 #[cfg(test)]
 mod tests {
     use super::*;
+    use querygate_metadata::model::{FieldType, ValueType};
     use serde_json::json;
+
+    /// No text is looked for in a document, nor in a list that is stored as one.
+    #[test]
+    fn only_lists_of_texts_are_asked_for_one_of_them() {
+        let field =
+            |field_type, multiple, column_type| Column { field_type, multiple, formula_return: None, column_type };
+        let document = field(FieldType::Json, false, None);
+        let stored_as_document = field(FieldType::Tags, true, Some(ValueType::Json));
+        let listed = field(FieldType::Tags, true, None);
+        let compiled = |column: Column, operator: &str, protocol| {
+            let context = FilterContext { protocol, ..FilterContext::default() };
+            let comparand = if operator == "$empty" { json!(true) } else { json!("a") };
+            compile_filter(&json!({"data": {operator: comparand}}), &|_| Some(column), &context)
+        };
+        for (operator, in_17_4) in [("$contains", RowFilter::Nothing), ("$notContains", RowFilter::All)] {
+            for protocol in [Protocol::V17_4, Protocol::V17_7] {
+                let refused = compiled(stored_as_document, operator, protocol).unwrap_err().message;
+                assert!(refused.contains("data") && refused.contains(operator), "{refused}");
+                assert!(compiled(listed, operator, protocol).is_ok(), "{operator}");
+            }
+            let refused = compiled(document, operator, Protocol::V17_7).unwrap_err().message;
+            assert!(refused.contains("data") && refused.contains(operator), "{refused}");
+            assert_eq!(compiled(document, operator, Protocol::V17_4).unwrap(), in_17_4, "{operator}");
+        }
+        let refused = compiled(document, "$eq", Protocol::V17_7).unwrap_err().message;
+        assert!(refused.ends_with("a json field takes $null and $exists"), "{refused}");
+        let empty = compiled(stored_as_document, "$empty", Protocol::V17_7).unwrap();
+        assert_eq!(empty, RowFilter::Test(Test::IsNull { column: "data".to_owned(), negated: false }));
+    }
 
     #[test]
     fn parts_are_bounded_however_they_are_nested() {

@@ -205,8 +205,8 @@ impl ValueContract<'_> {
                     false
                 }
                 (Kind::Number, GivenValue::Double(double)) => {
-                    let places = self.field.scale.map_or(0, |_| texts::decimal_places(double));
-                    self.counts(double, places)
+                    let counts_places = self.field.scale.is_some() || self.field.precision.is_some();
+                    self.counts(double, if counts_places { texts::decimal_places(double) } else { 0 })
                 }
                 (Kind::Number, GivenValue::Decimal { value, scale }) => {
                     exact_double(value, scale).is_some_and(|double| self.counts(double, places(value, scale)))

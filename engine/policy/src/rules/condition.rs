@@ -171,7 +171,7 @@ fn cell(kind: ColumnKind, value: Option<&Value>) -> Cell {
         },
         Some(Value::Array(items)) => Cell::List(items.iter().map(|item| cell(ColumnKind::Text, Some(item))).collect()),
         Some(Value::String(text)) => match kind {
-            ColumnKind::Date => text.get(..10).and_then(value::date).map(Cell::Date),
+            ColumnKind::Date => value::day(text).map(Cell::Date),
             ColumnKind::Timestamp => value::timestamp(text).map(Cell::Timestamp),
             ColumnKind::Number => text.parse().ok().filter(|n: &f64| n.is_finite()).map(Cell::Float),
             ColumnKind::Text

@@ -101,6 +101,9 @@ pub trait Platform: Send + Sync {
     /// Whether who asks for a session without having one is refused, where earlier releases say that there is none.
     fn refuses_absent_session(&self) -> bool;
 
+    /// Whether a parameter that should be a number of rows and is none is refused, where earlier releases leave it unread.
+    fn refuses_wrong_numbers(&self) -> bool;
+
     /// Types of metadata, in the singular, with their labels.
     fn types(&self) -> Vec<(&'static str, &'static str)>;
 

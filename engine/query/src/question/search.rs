@@ -83,11 +83,13 @@ fn tests(field: &Field, word: &str) -> Vec<RowFilter> {
     let column = field.name.clone();
     let literal = |text: &str| Operand::Literal(FilterValue::Text(text.to_owned()));
     let kind = Column::from(field).kind();
-    if !field.options.is_empty() {
+    let is_list = kind == ColumnKind::List;
+    // One of a list that is stored as a document is not looked for.
+    if !field.options.is_empty() && (!is_list || Column::from(field).has_items()) {
         let wanted = word.to_ascii_lowercase();
         let values = field.options.iter().filter(|option| option.label.to_ascii_lowercase().contains(&wanted));
         let values: Vec<Operand> = values.map(|option| literal(&option.value)).collect();
-        if !values.is_empty() && kind == ColumnKind::List {
+        if !values.is_empty() && is_list {
             let member = |value| RowFilter::Test(Test::ListContains { column: column.clone(), value });
             return values.into_iter().map(member).collect();
         }

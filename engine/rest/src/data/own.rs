@@ -11,10 +11,12 @@ use crate::work::Work;
 use axum::response::Response;
 use querygate_query_api::requests::platform::{OwnObject, OwnRecords};
 use querygate_query_api::requests::question::{OrderKey, Question};
+use querygate_types::principal::Principal;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 type Record = Map<String, Value>;
 
@@ -49,7 +51,12 @@ impl Site {
     /// It is one: the operator's files say what is in it.
     pub(super) fn refuse_own_change(&self, call: &Call, object: &str) -> Result<(), Refusal> {
         let identity = self.identify_here(call)?;
-        match self.platform.own_object(&identity.principal, object) {
+        self.refuse_own_change_by(&identity.principal, object)
+    }
+
+    /// The same for a principal that is known already.
+    pub(super) fn refuse_own_change_by(&self, principal: &Arc<Principal>, object: &str) -> Result<(), Refusal> {
+        match self.platform.own_object(principal, object) {
             None => Ok(()),
             Some(OwnObject::Denied) => Err(denied()),
             Some(OwnObject::Unkept | OwnObject::Kept) => {

@@ -4,14 +4,11 @@ use crate::rules::moments::{instant_of_micros, micros_of, time_of_micros};
 use crate::value;
 use serde_json::Value;
 
-/// `YYYY-MM-DD`; what follows a day is cut off.
+/// `YYYY-MM-DD`; a time behind the day is cut off.
 pub(in crate::rules) fn date(given: &Value) -> Option<Value> {
     let text = given.as_str()?.trim();
-    let (day, rest) = text.split_at_checked(10)?;
-    // A year with a sign takes more, and one before Christ is another year.
-    let is_plain = day.starts_with(|first: char| first.is_ascii_digit());
-    let is_before = rest.trim_start().get(..2).is_some_and(|era| era.eq_ignore_ascii_case("bc"));
-    value::date(day).filter(|_| is_plain && !is_before).map(|_| Value::String(day.to_owned()))
+    value::day(text)?;
+    text.get(..10).map(Value::from)
 }
 
 /// An instant in UTC with milliseconds, or with microseconds where it has some; a bare day is its midnight.
@@ -65,7 +62,14 @@ mod tests {
             assert_eq!(read(&json!(given)), stored.map(|text| json!(text)), "{given}");
         };
         check(date, "2026-06-21", Some("2026-06-21"));
-        check(date, "2026-06-21T10:00:00Z", Some("2026-06-21"));
+        for behind in ["T10:00:00Z", "T10:00Z", " 10:00", "T10:00:00.250+02:00", " 10:00:00+02", " 10:00:00 +0200"] {
+            check(date, &format!("2026-06-21{behind}"), Some("2026-06-21"));
+        }
+        check(date, " 2026-06-21 ", Some("2026-06-21"));
+        for junk in ["junk", "1", "T", " junk", "T10", "T25:00", "T10:00:00.", "T10:00.5", "T10:00:00Zx", " 10:00 x"] {
+            check(date, &format!("2026-06-21{junk}"), None);
+        }
+        check(date, "2026- 6-21", None);
         check(date, "2026-02-30", None);
         check(date, "not a date", None);
         for wrong in ["-0044-03-15", "+2024-03-15", "0044-03-15 BC", "0044-03-15bc", "2024-03"] {

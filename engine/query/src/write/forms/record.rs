@@ -22,6 +22,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// The field whose value is a record's version.
+const VERSION: &str = "updated_at";
+/// A version that each record has, also where it has none of its own.
+const ANY_VERSION: &str = "*";
+
 /// What a caller wants of one record.
 #[derive(Debug)]
 pub(crate) struct GivenRecord {
@@ -88,6 +93,14 @@ impl WrittenRecord {
         }
         Ok(Self { id: texts.join(","), parts: (parts.len() > 1).then_some(parts), dropped })
     }
+}
+
+/// That a version was given of an object whose records have none.
+fn no_version() -> Error {
+    let text = "records of this object have no version: it has no field 'updated_at'";
+    Error::new(ErrorCode::InvalidParameterValue, text)
+        .with_hint("Leave `If-Match` and `expectedVersion` out, or send `If-Match: *`.")
+        .with_vendor_code(VendorCode::ValidationError)
 }
 
 impl GivenRecord {
@@ -230,11 +243,14 @@ impl GivenRecord {
     }
 
     /// # Errors
-    /// `CONCURRENT_UPDATE`: the record is another one than the caller knows.
+    /// `CONCURRENT_UPDATE`: the record is another one than the caller knows. `VALIDATION_ERROR`: records of its object have no version.
     pub(in crate::write) fn refuse_other_version(&self, table: &WriteTarget, stored: &RecordBatch) -> Result<()> {
         let Some(expected) = &self.expected_version else { return Ok(()) };
+        if !table.fields().iter().any(|field| field.name == VERSION) {
+            return if expected == ANY_VERSION { Ok(()) } else { Err(no_version()) };
+        }
         let rows = records(table.fields(), stored)?;
-        let current = rows.first().and_then(|row| row.get("updated_at")).and_then(Json::as_str);
+        let current = rows.first().and_then(|row| row.get(VERSION)).and_then(Json::as_str);
         let instant = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis());
         let is_same = current.is_some_and(|current| {
             current == expected || instant(expected).is_some_and(|expected| instant(current) == Some(expected))

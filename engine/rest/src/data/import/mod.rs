@@ -2,6 +2,7 @@
 
 mod cells;
 mod matches;
+mod repeats;
 
 use super::write::refusal_of;
 use crate::answer::ok;
@@ -18,6 +19,7 @@ use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
 use querygate_types::Error;
 use querygate_types::vendor::VendorCode;
+use repeats::NewRecords;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,6 +33,7 @@ const CHANGES_AT_ONCE: usize = 200;
 
 pub(crate) async fn import(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let import = Import::of(&object, &body, &digits)?;
@@ -71,8 +74,38 @@ struct Import {
 /// What becomes of a row.
 enum Row {
     Change(RecordChange, &'static str),
+    Repeat(Repeat),
     Skipped,
     Failed(Failure),
+}
+
+/// The values of a row.
+type Read = Result<Map<String, Value>, Failure>;
+
+/// A row that means the record which an earlier row makes.
+struct Repeat {
+    /// The number of the earlier row.
+    first: usize,
+    values: Map<String, Value>,
+    texts: HashMap<String, String>,
+}
+
+/// A change that is to be made, of the row at `at`.
+struct Due {
+    at: usize,
+    /// The row that rows with the record of this one are known by.
+    first: usize,
+    word: &'static str,
+    change: RecordChange,
+}
+
+/// What became of rows.
+#[derive(Default)]
+struct Done {
+    /// What is answered of each.
+    told: Vec<Value>,
+    /// Keys of the records that they changed or made, by `Due::first`.
+    made: HashMap<usize, String>,
 }
 
 #[derive(Debug)]
@@ -232,7 +265,7 @@ impl Import {
         &self,
         work: &Work,
         object: &ObjectDescription,
-        rows: Vec<Result<Map<String, Value>, Failure>>,
+        rows: Vec<Read>,
         texts: Vec<HashMap<String, String>>,
     ) -> Result<Vec<Row>, Refusal> {
         let read: Vec<&Map<String, Value>> = rows.iter().filter_map(|row| row.as_ref().ok()).collect();
@@ -244,8 +277,8 @@ impl Import {
         }
         .into_iter();
         let made = |action, texts, word| Row::Change(RecordChange { object: self.object.clone(), action, texts }, word);
-        let mut texts = texts.into_iter();
-        let action = |row: Result<Map<String, Value>, Failure>| match (row, texts.next().unwrap_or_default()) {
+        let (mut texts, mut new) = (texts.into_iter(), NewRecords::default());
+        let action = |(at, row): (usize, Read)| match (row, texts.next().unwrap_or_default()) {
             (Err(failure), _) => Row::Failed(failure),
             (Ok(values), texts) if self.mode == Mode::Insert => made(RecordAction::Create { values }, texts, "created"),
             (Ok(values), texts) => match (matches.next(), self.mode) {
@@ -257,48 +290,93 @@ impl Import {
                     error: "several records have these values".to_owned(),
                     field: None,
                 }),
-                (Some(Match::Missing), Mode::Upsert) => made(RecordAction::Create { values }, texts, "created"),
+                (Some(Match::Missing), Mode::Upsert) => match new.first(object, &self.matched_by, &values, at) {
+                    Some(first) => Row::Repeat(Repeat { first, values, texts }),
+                    None => made(RecordAction::Create { values }, texts, "created"),
+                },
                 // Of an object whose records no single field finds, none is found.
                 (Some(Match::Missing), Mode::Update | Mode::Insert) | (None, _) => Row::Skipped,
             },
         };
-        Ok(rows.into_iter().map(action).collect())
+        Ok(rows.into_iter().enumerate().map(action).collect())
     }
 
     async fn change(&self, work: &Work, rows: Vec<Row>) -> Result<Vec<Value>, Refusal> {
-        let mut told = Vec::with_capacity(rows.len());
-        let (mut places, mut changes) = (Vec::new(), Vec::new());
+        let mut done = Done::default();
+        let (mut due, mut repeats) = (Vec::new(), Vec::new());
         for (at, row) in rows.into_iter().enumerate() {
-            told.push(match row {
+            done.told.push(match row {
                 Row::Skipped => json!({"row": at + 1, "ok": true, "action": "skipped", "code": "NO_MATCH"}),
                 Row::Failed(failure) => failure.told(at),
                 Row::Change(change, word) => {
-                    places.push((at, word));
-                    changes.push(change);
+                    due.push(Due { at, first: at, word, change });
+                    Value::Null
+                }
+                Row::Repeat(repeat) => {
+                    repeats.push((at, repeat));
                     Value::Null
                 }
             });
         }
+        loop {
+            self.make(work, due, &mut done).await?;
+            if repeats.is_empty() {
+                return Ok(done.told);
+            }
+            (due, repeats) = self.due(repeats, &done.made);
+        }
+    }
+
+    /// What rows become whose record an earlier one makes: its changes. Where none was made, the next of them makes it, and the others wait
+    /// for that.
+    fn due(&self, repeats: Vec<(usize, Repeat)>, made: &HashMap<usize, String>) -> (Vec<Due>, Vec<(usize, Repeat)>) {
+        let (mut due, mut waiting, mut tried) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (at, repeat) in repeats {
+            let known = made.get(&repeat.first).cloned();
+            if known.is_none() && !tried.insert(repeat.first) {
+                waiting.push((at, repeat));
+                continue;
+            }
+            let Repeat { first, values, texts } = repeat;
+            let (action, word) = match known {
+                Some(id) => (RecordAction::Update { id, values, expected_version: None }, "updated"),
+                None => (RecordAction::Create { values }, "created"),
+            };
+            due.push(Due { at, first, word, change: RecordChange { object: self.object.clone(), action, texts } });
+        }
+        (due, waiting)
+    }
+
+    async fn make(&self, work: &Work, due: Vec<Due>, done: &mut Done) -> Result<(), Refusal> {
+        let (mut places, mut changes) = (Vec::with_capacity(due.len()), Vec::with_capacity(due.len()));
+        for Due { at, first, word, change } in due {
+            places.push((at, first, word));
+            changes.push(change);
+        }
         for (places, changes) in places.chunks(CHANGES_AT_ONCE).zip(changes.chunks(CHANGES_AT_ONCE)) {
             let outcomes = work.session().change(changes, OnFailure::Continue).await?;
-            for ((at, word), outcome) in places.iter().zip(outcomes) {
+            for ((at, first, word), outcome) in places.iter().zip(outcomes) {
                 let one = match outcome {
-                    // What is undone has no key.
-                    ChangeOutcome::Made(_) if self.dry => json!({"row": at + 1, "ok": true, "action": word}),
                     ChangeOutcome::Made(changed) => {
-                        json!({"row": at + 1, "ok": true, "action": word, "id": changed.id})
+                        // What is undone has no key to tell.
+                        let one = match self.dry {
+                            true => json!({"row": at + 1, "ok": true, "action": word}),
+                            false => json!({"row": at + 1, "ok": true, "action": word, "id": changed.id}),
+                        };
+                        done.made.insert(*first, changed.id);
+                        one
                     }
                     ChangeOutcome::Failed(error) => failure(refusal_of(error, &self.object, None)).told(*at),
                     ChangeOutcome::Undone | ChangeOutcome::NotTried => {
                         return Err(Error::internal("an import's row has no outcome").into());
                     }
                 };
-                if let Some(place) = told.get_mut(*at) {
+                if let Some(place) = done.told.get_mut(*at) {
                     *place = one;
                 }
             }
         }
-        Ok(told)
+        Ok(())
     }
 }
 

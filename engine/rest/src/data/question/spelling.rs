@@ -2,6 +2,7 @@
 
 use super::ask::{Ask, Expand, limit_of, offset_of, order_of, same_object};
 use super::conditions::filter_of;
+use super::numbers::Numbers;
 use crate::call::Parameters;
 use crate::code::Code;
 use crate::refusal::Refusal;
@@ -76,12 +77,6 @@ fn conflict(one: &str, other: &str, spellings: &[&str]) -> Refusal {
     Refusal::new(Code::InvalidRequest, message)
 }
 
-/// A number as JavaScript reads a text: blank is 0, what is none is no number.
-fn number_of(text: &str) -> f64 {
-    let text = text.trim();
-    if text.is_empty() { 0.0 } else { text.parse().unwrap_or(f64::NAN) }
-}
-
 /// Whether a field holds truth values: a parameter names one by `1` or `0`.
 pub(crate) type IsTruth<'a> = &'a dyn Fn(&str) -> bool;
 
@@ -89,9 +84,14 @@ pub(crate) type IsTruth<'a> = &'a dyn Fn(&str) -> bool;
 ///
 /// # Errors
 /// A parameter that contradicts another one, cannot be read, or is no list's.
-pub(crate) fn ask_of(object: &str, parameters: &Parameters, is_truth: IsTruth<'_>) -> Result<Ask, Refusal> {
+pub(crate) fn ask_of(
+    object: &str,
+    parameters: &Parameters,
+    is_truth: IsTruth<'_>,
+    numbers: Numbers,
+) -> Result<Ask, Refusal> {
     refuse_foreign(object, parameters)?;
-    let number = |slot: &Slot| Ok::<_, Refusal>(slot.one(parameters)?.map(|(_, text)| number_of(text)));
+    let number = |slot: &Slot| slot.one(parameters)?.map(|(name, text)| numbers.rows(name, text)).transpose();
     let (limit, offset) = (number(&LIMIT)?, number(&OFFSET)?);
     let is_paged = limit.is_some() || offset.is_some();
     let offset = offset.map(offset_of).transpose()?.flatten();

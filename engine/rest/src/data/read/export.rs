@@ -5,7 +5,7 @@ use super::record::{once, refuse_unknown};
 use crate::answer::{Pieces, of_pieces};
 use crate::call::{Call, Named, Parameters};
 use crate::code::Code;
-use crate::data::question::{filter_of, order_of};
+use crate::data::question::{Numbers, filter_of, order_of};
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
 use crate::values::{Cells, Printer};
@@ -46,7 +46,7 @@ pub(crate) async fn export(State(site): Shared, Named(object): Named<String>, ca
         refuse_repeated(&parameters)?;
         let words = Words(site.bundle(&call, &object).unwrap_or_default());
         let order = site.order_of_fields(&call, &object)?;
-        let file = File::of(&described, &order, &parameters)?;
+        let file = File::of(&described, &order, &parameters, site.numbers())?;
         let (content_type, format) = match file.format {
             Format::Csv => ("text/csv; charset=utf-8", "csv"),
             Format::Json => ("application/json; charset=utf-8", "json"),
@@ -157,10 +157,15 @@ struct File {
 
 impl File {
     /// `order`: names of the object's fields as its metadata has them.
-    fn of(object: &ObjectDescription, order: &[String], parameters: &Parameters) -> Result<Self, Refusal> {
+    fn of(
+        object: &ObjectDescription,
+        order: &[String],
+        parameters: &Parameters,
+        numbers: Numbers,
+    ) -> Result<Self, Refusal> {
         let one = |name: &'static str| parameters.one(name);
         let format = if one("format")? == Some("json") { Format::Json } else { Format::Csv };
-        let number = |name| Ok::<_, Refusal>(one(name)?.and_then(|text| text.trim().parse::<u64>().ok()));
+        let number = |name| Ok::<_, Refusal>(one(name)?.map(|text| numbers.whole(name, text)).transpose()?.flatten());
         let limit = number("limit")?.unwrap_or(ROWS).clamp(1, ROWS_MAX);
         let page = number("page")?.unwrap_or(1).max(1);
         let filter = match one("filter")?.filter(|text| !text.trim().is_empty()) {

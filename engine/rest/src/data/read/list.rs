@@ -31,11 +31,12 @@ pub(crate) async fn list(State(site): Shared, Named(object): Named<String>, call
         let work = site.work(&call).await?;
         if is_own {
             let is_truth = |name: &str| name == own::TRUTH;
-            return own::page(&work, &of_parameters(&object, &call.parameters()?, &is_truth)?, site.rows_max());
+            let ask = of_parameters(&object, &call.parameters()?, &is_truth, site.numbers())?;
+            return own::page(&work, &ask, site.rows_max());
         }
         let described = described(&work, &object, "list").await?;
         let is_truth = |name: &str| described.field(name).is_some_and(|field| field.form == JsonForm::Boolean);
-        let ask = of_parameters(&object, &call.parameters()?, &is_truth)?;
+        let ask = of_parameters(&object, &call.parameters()?, &is_truth, site.numbers())?;
         answer(work, &described, ask, site.rows_max()).await
     };
     about(&object, answer.await)

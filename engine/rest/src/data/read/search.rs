@@ -37,9 +37,13 @@ pub(crate) async fn search(State(site): Shared, call: Call) -> Response {
         refuse_unknown(&parameters, &PARAMETERS)?;
         let one = |name: &'static str| once(&parameters, name);
         let words = one("q")?.or(one("query")?).unwrap_or_default().trim().to_owned();
-        let number = |name| Ok::<_, Refusal>(one(name)?.and_then(|text| text.trim().parse::<usize>().ok()));
-        let most = number("limit")?.unwrap_or(HITS).clamp(1, HITS_MAX);
-        let each = number("perObject")?.unwrap_or(PER_OBJECT).clamp(1, PER_OBJECT_MAX);
+        let number = |name, otherwise: usize, most: usize| {
+            let given = one(name)?.map(|text| site.numbers().whole(name, text)).transpose()?.flatten();
+            let given = given.map(|given| usize::try_from(given).unwrap_or(usize::MAX));
+            Ok::<_, Refusal>(given.unwrap_or(otherwise).clamp(1, most))
+        };
+        let most = number("limit", HITS, HITS_MAX)?;
+        let each = number("perObject", PER_OBJECT, PER_OBJECT_MAX)?;
         if words.is_empty() {
             return Ok(told(&words, Vec::new(), Vec::new(), 0, false));
         }

@@ -139,6 +139,7 @@ fn on_failure(body: &Map<String, Value>, faults: &mut Faults) -> OnFailure {
 
 pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_records(&work, site.body_max(), &object).await?;
         let records = match body {
@@ -187,6 +188,7 @@ pub(crate) async fn create_many(State(site): Shared, Named(object): Named<String
 
 pub(crate) async fn update_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("updateMany");
@@ -237,6 +239,7 @@ fn update_of(at: usize, record: &Value, faults: &mut Faults) -> Option<RecordAct
 
 pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let (body, _, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("deleteMany");
@@ -262,6 +265,7 @@ pub(crate) async fn delete_many(State(site): Shared, Named(object): Named<String
 
 pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, call: Call) -> Response {
     let answer = async {
+        site.refuse_own_change(&call, &object)?;
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let mut faults = Faults::new("batch");
@@ -401,6 +405,7 @@ async fn results(
 pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
     let answer = async {
         let work = site.work(&call).await?;
+        let principal = site.identify_here(&call)?.principal;
         let (body, digits, _held) = call.charged_digits(&work, site.body_max()).await?;
         let mut body = object_of(body)?;
         if let Some(operations) = body.get_mut("operations") {
@@ -424,6 +429,7 @@ pub(crate) async fn across(State(site): Shared, call: Call) -> Response {
         faults.end_as_issues()?;
         let objects: BTreeSet<&str> = changes.iter().map(|change| change.object.as_str()).collect();
         for object in objects {
+            site.refuse_own_change_by(&principal, object).map_err(|refusal| refusal.about(object))?;
             takes_bulk(&work, object).await.map_err(|refusal| refusal.about(object))?;
         }
         let mut body = String::from("{\"results\":[");
