@@ -354,6 +354,9 @@ async fn establish(
     let client =
         ClientInfo { door: Door::Postgres, database: startup.database, peer: Some(peer), settings: startup.settings };
     let session = shared.service.open(principal, client).await.map_err(|error| Report::from(error).into_fatal())?;
+    if transport.is_tls() {
+        session.connected_by_tls();
+    }
     let kill = shared.kill.child_token();
     let secret_bytes = if startup.minor >= LONG_KEYS_MINOR { SecretBytes::ThirtyTwo } else { SecretBytes::Four };
     let Some(registration) = shared.keys.register(Arc::clone(&session), (standing, kill), secret_bytes) else {

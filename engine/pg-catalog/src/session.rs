@@ -21,6 +21,8 @@ pub struct SessionVars {
     pub client_port: Option<i32>,
     /// Open cursors, for `pg_cursors`.
     pub cursors: Vec<OpenCursor>,
+    /// Prepared statements that have a name, for `pg_prepared_statements`.
+    pub prepared: Vec<NamedStatement>,
     /// For `pg_stat_progress_copy`, also those of other sessions of the same user.
     pub copies: Vec<RunningCopy>,
     /// Where `set_config` goes; without one it is refused.
@@ -36,6 +38,19 @@ pub struct OpenCursor {
     pub scrollable: bool,
     /// Microseconds since 1970 UTC.
     pub created_micros: i64,
+}
+
+/// A prepared statement of the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedStatement {
+    pub name: String,
+    pub statement: Arc<str>,
+    /// Microseconds since 1970 UTC.
+    pub prepared_micros: i64,
+    /// Object ids of the types of its parameters.
+    pub parameter_types: Vec<u32>,
+    /// Prepared by PREPARE, not by a message of the protocol.
+    pub from_sql: bool,
 }
 
 /// A COPY FROM that runs.

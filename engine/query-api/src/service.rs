@@ -408,6 +408,9 @@ pub trait Session: Send + Sync {
     /// a stream failed: an open transaction is failed from now on.
     fn fail_transaction(&self);
 
+    /// The door tells that the client's connection is encrypted, as `SHOW ssl` and `pg_stat_ssl` then say.
+    fn connected_by_tls(&self) {}
+
     /// The door holds (or, with `None`, no longer holds) a protocol-level prepared statement of this name. PostgreSQL keeps
     /// these and the ones of SQL's PREPARE in one name space, so EXECUTE and DEALLOCATE may name them.
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {

@@ -96,6 +96,8 @@ fn tls_is_spoken_and_can_be_required() {
     let run = |sslmode| psql_with(server.postgres, "sam", "demo-sam", sslmode, &["-At", "-c", "\\conninfo"]);
     let over_tls = run("require");
     assert!(over_tls.out.contains("SSL connection (protocol: TLSv1.3"), "{}", over_tls.both());
+    let shown = psql_with(server.postgres, "sam", "demo-sam", "require", &["-At", "-c", "SHOW ssl"]);
+    assert_eq!(shown.out.trim(), "on", "{}", shown.both());
     let plain = run("disable");
     assert!(!plain.success && plain.err.contains("FATAL"), "{}", plain.both());
     assert_eq!(server.stop(), 0);

@@ -1,4 +1,5 @@
-//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`, `pg_cursors`, and the copies of its user. They are built at each scan.
+//! Relations that show the session itself: `pg_settings`, `pg_stat_activity`, `pg_cursors`, `pg_prepared_statements`, and the copies of its
+//! user. They are built at each scan.
 
 use super::Fill;
 use crate::cell::Cell;
@@ -16,8 +17,10 @@ pub(super) fn fill(name: &str) -> Option<Fill> {
         "pg_stat_activity" => activity,
         "pg_stat_database" => database,
         "pg_cursors" => cursors,
+        "pg_prepared_statements" => prepared_statements,
         "pg_stat_progress_copy" => copies,
-        "pg_stat_ssl" | "pg_stat_gssapi" => own_process,
+        "pg_stat_ssl" => encryption,
+        "pg_stat_gssapi" => own_process,
         "pg_stat_archiver" | "pg_stat_bgwriter" | "pg_stat_wal" => unknown_counters,
         "pg_timezone_names" => zones,
         "pg_timezone_abbrevs" => zone_abbreviations,
@@ -87,6 +90,20 @@ fn cursors(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+/// How often each has run by which kind of plan is not counted here.
+fn prepared_statements(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    for prepared in &vars.prepared {
+        rows.push(vec![
+            ("name", (&prepared.name).into()),
+            ("statement", (&*prepared.statement).into()),
+            ("prepare_time", Cell::Micros(prepared.prepared_micros)),
+            ("parameter_types", prepared.parameter_types.clone().into()),
+            ("from_sql", prepared.from_sql.into()),
+        ])?;
+    }
+    Ok(())
+}
+
 /// The length of data that comes from a client is not known before its end.
 fn copies(objects: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     let count = |count: u64| Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
@@ -143,7 +160,13 @@ fn zone_abbreviations(_: &Objects, _: &SessionVars, rows: &mut Rows) -> Result<(
     Ok(())
 }
 
-/// Flags of the own connection's protection; the doors' TLS is not known here.
+/// The own connection, and whether it is encrypted; the door's version and cipher of TLS are not known here.
+fn encryption(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
+    let is_encrypted = vars.settings.get("ssl").is_some_and(|value| value == "on");
+    rows.push(vec![("pid", vars.backend_pid.into()), ("ssl", is_encrypted.into())])
+}
+
+/// The own connection, which GSSAPI does not protect.
 fn own_process(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
     rows.push(vec![("pid", vars.backend_pid.into())])
 }
@@ -151,7 +174,7 @@ fn own_process(_: &Objects, vars: &SessionVars, rows: &mut Rows) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use crate::objects::Objects;
-    use crate::session::{OpenCursor, SessionVars};
+    use crate::session::{NamedStatement, OpenCursor, SessionVars};
     use arrow::array::AsArray as _;
 
     #[test]
@@ -170,5 +193,36 @@ mod tests {
         assert_eq!(batch.column(0).as_string::<i32>().value(0), "c");
         assert!(batch.column(2).as_boolean().value(0));
         assert!(batch.column(4).as_boolean().value(0));
+    }
+
+    #[test]
+    fn prepared_statements_of_the_session_are_listed() {
+        let prepared = NamedStatement {
+            name: "p".to_owned(),
+            statement: "select $1".into(),
+            prepared_micros: 1,
+            parameter_types: vec![23, 25],
+            from_sql: false,
+        };
+        let vars = SessionVars { prepared: vec![prepared], ..SessionVars::default() };
+        let objects = Objects::new(crate::image::CatalogImage::default(), crate::rows::exists);
+        let batch = super::super::build(&objects, &vars, "pg_catalog", "pg_prepared_statements").unwrap().unwrap();
+        let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().value(0).to_owned();
+        assert_eq!((text("name"), text("statement")), ("p".to_owned(), "select $1".to_owned()));
+        let types = batch.column_by_name("parameter_types").unwrap().as_list::<i32>().value(0);
+        assert_eq!(types.as_primitive::<arrow::datatypes::UInt32Type>().values().to_vec(), [23, 25]);
+        assert!(!batch.column_by_name("from_sql").unwrap().as_boolean().value(0));
+    }
+
+    /// It is the session's setting that tells.
+    #[test]
+    fn a_connection_is_encrypted_or_not() {
+        let objects = Objects::new(crate::image::CatalogImage::default(), crate::rows::exists);
+        for (value, expected) in [("on", true), ("off", false)] {
+            let settings = [("ssl".to_owned(), value.to_owned())].into();
+            let vars = SessionVars { settings, ..SessionVars::default() };
+            let batch = super::super::build(&objects, &vars, "pg_catalog", "pg_stat_ssl").unwrap().unwrap();
+            assert_eq!(batch.column_by_name("ssl").unwrap().as_boolean().value(0), expected, "{value}");
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! One run of a statement, from its first step until its last row is read: its turn, its end by cancel or deadline, its memory, its
 //! record, the limit on its rows and the place of its errors in the text. Knows neither plans nor the settings of a session.
 
+mod resources;
+
+pub(crate) use resources::Resources;
+
 use crate::books::change_log::ChangeLog;
 use crate::books::learning_feed::MeasuredStatement;
-use crate::books::observe::{Activity, FragmentRecord, Observer, QueryRecord};
+use crate::books::observe::{Activity, FragmentRecord, QueryRecord};
 use crate::books::within::Within;
-use crate::run::admission::{Admission, Permit, Place};
+use crate::run::admission::{Permit, Place};
 use crate::run::execute::{Guard, StatementMemory, Turn};
 use crate::run::interrupt::{Interrupt, LookUpCancels, LookUpInterrupt};
-use crate::run::memory::Account;
 use crate::run::row_limit::exceeded;
 use crate::run::session_block::SessionBlock;
 use crate::run::start_time::StartTime;
@@ -17,8 +20,7 @@ use crate::sql::parse::Parsed;
 use datafusion::execution::memory_pool::MemoryPool;
 use querygate_catalog::FragmentRuns;
 use querygate_query_api::service::Door;
-use querygate_resources::memory::Owner;
-use querygate_resources::{Holder, SourceShares, TransactionBlock};
+use querygate_resources::{Holder, TransactionBlock};
 use querygate_telemetry_api::FirstRow;
 use querygate_types::wire_rows::WireRows;
 use querygate_types::{Error, ErrorCode, Result};
@@ -27,27 +29,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// What all runs of a gate share.
-#[derive(Debug)]
-pub(crate) struct Resources {
-    pub(crate) admission: Admission,
-    pub(crate) observer: Arc<Observer>,
-    /// Where queries run: not the runtime of the wire, so that CPU-bound work cannot starve it.
-    pub(crate) runtime: tokio::runtime::Handle,
-    pub(crate) source_shares: Arc<SourceShares>,
-    /// Rows of one result; `None`: any number.
-    pub(crate) rows_max: Option<u64>,
-    /// Memory that one statement may hold, in bytes.
-    pub(crate) memory_per_query: usize,
-}
-
-impl Resources {
-    /// What a statement that is charged to this user's share may hold.
-    pub(crate) fn statement_account(&self, user: &Arc<dyn MemoryPool>) -> Arc<dyn MemoryPool> {
-        Account::new(Owner::Statement, Arc::clone(user), self.memory_per_query)
-    }
-}
 
 /// What all runs of a session share.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::commands::cursors::{Cursor, Ends};
 use super::commands::listen::Listening;
 use super::held::SessionHoldings;
 use super::statements::prepare::trace_parsing;
-use super::statements::prepared::{Kind, ours};
+use super::statements::prepared::{Kind, Named, ours};
 use super::temporary::OwnWorkspace;
 use super::transaction::Transaction;
 use super::workspace::{Current, Writer};
@@ -85,7 +85,7 @@ pub(super) struct Inner {
     pub(super) transaction: Transaction,
     pub(super) cursors: HashMap<String, Cursor>,
     pub(super) ends: Ends,
-    pub(super) prepared: HashMap<String, Arc<dyn Prepared>>,
+    pub(super) prepared: HashMap<String, Named>,
     /// Names that SQL deallocated, for the door to forget.
     pub(super) deallocated: Vec<String>,
     pub(super) effects: Vec<Effect>,
@@ -342,10 +342,16 @@ impl Session for GateSession {
         Box::pin(async move { self.track_answer(tracking) })
     }
 
+    fn connected_by_tls(&self) {
+        if let Err(error) = self.inner().settings.start("ssl", "on") {
+            tracing::warn!(%error, "a session does not show that it is encrypted");
+        }
+    }
+
     fn statement_named(&self, name: &str, prepared: Option<&Arc<dyn Prepared>>) {
         let mut inner = self.inner();
         match prepared {
-            Some(prepared) => inner.prepared.insert(name.to_owned(), Arc::clone(prepared)),
+            Some(prepared) => inner.prepared.insert(name.to_owned(), Named::new(Arc::clone(prepared), false)),
             None => inner.prepared.remove(name),
         };
     }

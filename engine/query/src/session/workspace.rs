@@ -3,6 +3,7 @@
 
 use super::commands::cursors::Cursor;
 use super::gate_session::{GateSession, Inner};
+use super::statements::prepared::{Named, ours};
 use crate::advisory::LocksInConfig;
 use crate::bind::statement::{Bound, bind};
 use crate::bind::workspace::{Workspace, plan_briefly, with_config};
@@ -21,7 +22,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::sql::sqlparser::ast::Query;
 use querygate_catalog::deployment::Deployment;
 use querygate_catalog::leaf::FilesOf;
-use querygate_pg_catalog::{OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
+use querygate_pg_catalog::session::{NamedStatement, OpenCursor, RunningCopy, SessionVars, SetSetting, SettingsWriter};
 use querygate_query_api::outcome::Effect;
 use querygate_resources::Metered;
 use querygate_resources::measured::StatementWork;
@@ -177,6 +178,7 @@ impl GateSession {
             search_path: Some(path),
             started_micros: micros(self.since),
             cursors: inner.cursors.iter().map(cursor).collect(),
+            prepared: inner.prepared.iter().filter_map(|(name, named)| shown_statement(name, named)).collect(),
             copies: self.copies(),
             client_address: self.peer.map(|p| p.ip().to_string()),
             client_port: self.peer.map(|p| i32::from(p.port())),
@@ -282,6 +284,18 @@ impl GateSession {
         grown.map_err(|error| translate(&error, Stage::Optimize))?;
         Ok(Some(memory))
     }
+}
+
+/// A prepared statement as the catalog tells it.
+fn shown_statement(name: &str, named: &Named) -> Option<NamedStatement> {
+    let own = ours(&named.prepared).ok()?;
+    Some(NamedStatement {
+        name: name.to_owned(),
+        statement: Arc::clone(own.parsed.shared_text()),
+        prepared_micros: micros(named.since),
+        parameter_types: own.parameter_types.iter().map(|own| own.oid()).collect(),
+        from_sql: named.from_sql,
+    })
 }
 
 /// Microseconds since 1970 UTC.

@@ -26,6 +26,8 @@ enum Kind {
     Integer(i64, i64),
     /// Milliseconds; Postgres' units are understood (`ms`, `s`, `min`, `h`, `d`).
     Milliseconds,
+    /// Milliseconds of a bound that the gate does not keep: 0, which is none.
+    NoMilliseconds,
     /// A number from 0 to 1.
     Share,
     /// One of these; compared without case, shown as written here.
@@ -78,7 +80,7 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'
 const fn vartype(kind: Kind) -> &'static str {
     match kind {
         Kind::Bool => "bool",
-        Kind::Integer(..) | Kind::Milliseconds | Kind::Quantity(_) => "integer",
+        Kind::Integer(..) | Kind::Milliseconds | Kind::NoMilliseconds | Kind::Quantity(_) => "integer",
         Kind::Share | Kind::Real => "real",
         Kind::Choice(_) => "enum",
         Kind::Text | Kind::TimeZone | Kind::DateStyle | Kind::Utf8 | Kind::Fixed | Kind::Same | Kind::Superuser => {
@@ -94,6 +96,7 @@ const fn context(kind: Kind) -> &'static str {
         Kind::Bool
         | Kind::Integer(..)
         | Kind::Milliseconds
+        | Kind::NoMilliseconds
         | Kind::Share
         | Kind::Choice(_)
         | Kind::Text

@@ -6,7 +6,7 @@ mod refusals;
 mod settings;
 
 pub(crate) use cursors::{Walk, refuse_current_of};
-pub(crate) use refusals::{MADE_ELSEWHERE, two_phase, unread};
+pub(crate) use refusals::{MADE_ELSEWHERE, refused_words};
 
 use crate::sql::asking::Asking;
 use crate::sql::copy_from::{CopyFrom, Forced, table_query};

@@ -1,8 +1,10 @@
 //! Where in a statement's own text an error lies: the first place of the name or literal that the error's words tell of. Knows
 //! the words of our own errors, no catalog.
 
+mod casts;
 mod literals;
 
+use self::casts::at_cast;
 use self::literals::{at_literal, without_others_text};
 use crate::sql::classify::Classified;
 use crate::sql::parse::Parsed;
@@ -35,9 +37,13 @@ pub(crate) fn located(error: Error, query: &Query) -> Error {
 pub(crate) fn located_in(error: Error, parsed: &Parsed) -> Error {
     match parsed.class() {
         Classified::Query(query) => {
-            let error = at_literal(located(error, query), query);
+            let error = at_cast(at_literal(located(error, query), query), query, true);
             at_operator(error, query, parsed.text())
         }
+        Classified::Locking { query, .. } | Classified::Declare { query, .. } | Classified::CopyOut { query, .. } => {
+            at_cast(error, query, true)
+        }
+        Classified::Write(statement) => at_cast(error, statement, false),
         _ => error,
     }
 }

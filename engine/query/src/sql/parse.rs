@@ -6,7 +6,7 @@ mod syntax_error;
 
 use crate::errors::{Stage, translate};
 use crate::sql::asking::Asking;
-use crate::sql::classify::{Classified, classify, refuse_current_of, two_phase, unread};
+use crate::sql::classify::{Classified, classify, refuse_current_of, refused_words};
 use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, CopyTo, copy_from, copy_to};
 use crate::sql::distinct_from::delimited;
@@ -236,8 +236,7 @@ pub(crate) fn parse_cutting(sql: &str, reaches: impl FnOnce() -> bool) -> Result
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many statements in one text")
                 .with_detail(format!("The limit is {}.", STATEMENTS_MAX)));
         }
-        let further = || [1, 2].map(|at| &parser.peek_nth_token_ref(at).token);
-        if let Some(refusal) = unread(&first.token).or_else(|| two_phase(&first.token, further())) {
+        if let Some(refusal) = refused_words(&first.token, [1, 2].map(|at| &parser.peek_nth_token_ref(at).token)) {
             return Err(refusal);
         }
         let start = bytes.before(character(first.span.start));

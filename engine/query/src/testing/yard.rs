@@ -8,7 +8,7 @@ use crate::testing::lines_of;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use futures::TryStreamExt;
-use querygate_catalog::deployment::{Deployment, SourceTable};
+use querygate_catalog::deployment::{Deployment, SourceTable, ViewDefinition};
 use querygate_catalog::object_schema;
 use querygate_driver_api::driver::Driver;
 use querygate_metadata::load::{LoadOptions, load_text};
@@ -58,6 +58,20 @@ impl Yard {
     pub(crate) fn replace(&self, edit: impl FnOnce(Value) -> Value + Send + 'static) {
         let (path, version) = (self.folder.path().join("yard.db"), self.engine.deployment().version + 1);
         let next = on_runtime(async move { deployment(&path, version, edit).await });
+        self.engine.replace(next).unwrap();
+    }
+
+    /// Swaps in the next version, with views by their names and queries.
+    pub(crate) fn with_views(&self, views: &[(&str, &str)]) {
+        let (path, version) = (self.folder.path().join("yard.db"), self.engine.deployment().version + 1);
+        let view = |(name, sql): &(&str, &str)| ViewDefinition {
+            schema: "public".to_owned(),
+            name: (*name).to_owned(),
+            sql: (*sql).to_owned(),
+            comment: None,
+        };
+        let views: Vec<ViewDefinition> = views.iter().map(view).collect();
+        let next = on_runtime(async move { Deployment { views, ..deployment(&path, version, |stack| stack).await } });
         self.engine.replace(next).unwrap();
     }
 

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, Delete, Expr, Ident, Insert, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
     Statement as Ast, TableObject, TableWithJoins, Truncate, Update,
 };
+use querygate_catalog::deployment::ViewDefinition;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
 use querygate_policy::write::WriteOperation;
 use querygate_types::{Error, ErrorCode, Result};
@@ -48,7 +49,7 @@ pub(crate) enum RowSource {
 
 impl WriteIntent {
     /// # Errors
-    /// 42P01, 42703: a name that this principal does not see. 0A000: a form that is not on the list.
+    /// 42P01, 42703: a name that this principal does not see. 55000: a view. 0A000: a form that is not on the list.
     pub(crate) fn of(ast: &Ast, catalog: &PrincipalCatalog) -> Result<Self> {
         match ast {
             Ast::Insert(insert) => Self::insert(insert, catalog),
@@ -82,9 +83,9 @@ impl WriteIntent {
     /// New rows that come one batch after the other.
     ///
     /// # Errors
-    /// 42P01, 42703: a name that this principal does not see. 42601: a column twice.
+    /// 42P01, 42703: a name that this principal does not see. 55000: a view. 42601: a column twice.
     pub(crate) fn ingest(table: &ObjectName, columns: &[Ident], catalog: &PrincipalCatalog) -> Result<Self> {
-        let object = object_named(table, catalog)?;
+        let object = object_named(table, "copy to", catalog)?;
         let named = !columns.is_empty();
         let fields = if named {
             let field = |column: &Ident| field_named(&object, &ObjectName::from(vec![column.clone()]));
@@ -210,7 +211,7 @@ impl WriteIntent {
     fn insert(insert: &Insert, catalog: &PrincipalCatalog) -> Result<Self> {
         plain_insert(insert)?;
         let TableObject::TableName(name) = &insert.table else { return Err(unsupported("this target of INSERT")) };
-        let object = object_named(name, catalog)?;
+        let object = object_named(name, "insert into", catalog)?;
         let named = !insert.columns.is_empty();
         let fields = if named {
             let mut fields = Vec::with_capacity(insert.columns.len());
@@ -238,7 +239,7 @@ impl WriteIntent {
 
     fn update(update: &Update, catalog: &PrincipalCatalog) -> Result<Self> {
         let from = plain_update(update)?;
-        let (object, name) = target(&update.table, catalog)?;
+        let (object, name) = target(&update.table, "update", catalog)?;
         let values = assigned(&object, &update.assignments)?;
         let rows = RowSource::Found { name, from, selection: update.selection.clone().map(Box::new), values };
         let returning = update.returning.clone();
@@ -247,7 +248,7 @@ impl WriteIntent {
 
     fn delete(delete: &Delete, catalog: &PrincipalCatalog) -> Result<Self> {
         let (table, using) = plain_delete(delete)?;
-        let (object, name) = target(table, catalog)?;
+        let (object, name) = target(table, "delete from", catalog)?;
         let rows = RowSource::Found {
             name,
             from: using.to_vec(),
@@ -259,17 +260,17 @@ impl WriteIntent {
     }
 
     fn truncate(truncate: &Truncate, catalog: &PrincipalCatalog) -> Result<Self> {
-        let object = object_named(plain_truncate(truncate)?, catalog)?;
+        let object = object_named(plain_truncate(truncate)?, "truncate", catalog)?;
         let name = quoted(&object.sql_name);
         let rows = RowSource::Found { name, from: Vec::new(), selection: None, values: Vec::new() };
         Ok(Self { truncates: true, ..Self::plain(WriteOperation::Delete, object, rows, None) })
     }
 }
 
-/// The object that is changed, and what the statement calls it.
-pub(super) fn target(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
+/// The object that is changed, and what the statement calls it. `verb`: what the statement does to it.
+pub(super) fn target(table: &TableWithJoins, verb: &str, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
     let (name, called) = target_name(table)?;
-    let object = object_named(name, catalog)?;
+    let object = object_named(name, verb, catalog)?;
     let called = called.cloned().unwrap_or_else(|| quoted(&object.sql_name));
     Ok((object, called))
 }
@@ -277,9 +278,9 @@ pub(super) fn target(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Resu
 /// The table whose rows a query locks, and what the query calls it.
 ///
 /// # Errors
-/// 42P01: no such table. 0A000: it is none.
+/// 42P01: no such table. 0A000, 55000: it is none.
 pub(crate) fn locked_table(table: &TableWithJoins, catalog: &PrincipalCatalog) -> Result<(VisibleObject, Ident)> {
-    target(table, catalog)
+    target(table, "lock rows of", catalog)
 }
 
 /// The fields that get values, each once.
@@ -326,13 +327,14 @@ pub(crate) fn refuse_named_twice(fields: &[String]) -> Result<()> {
 }
 
 /// The object behind a name: bare, or of `public`.
-fn object_named(name: &ObjectName, catalog: &PrincipalCatalog) -> Result<VisibleObject> {
+fn object_named(name: &ObjectName, verb: &str, catalog: &PrincipalCatalog) -> Result<VisibleObject> {
     let words = words(name)?;
     let shown = words.join(".");
     let unknown = || Error::new(ErrorCode::UndefinedTable, format!("relation \"{shown}\" does not exist"));
     let table = match words.as_slice() {
         [table] => table,
         [schema, table] if schema == "public" => table,
+        [schema, view] if is_view(schema, view, catalog) => return Err(no_table(verb, &shown)),
         [database, schema, table] => {
             if *database != catalog.deployment().database {
                 return Err(of_another_database(&[database, schema, table]));
@@ -344,7 +346,20 @@ fn object_named(name: &ObjectName, catalog: &PrincipalCatalog) -> Result<Visible
         }
         _ => return Err(unknown().with_hint("Only tables of the schema public can be changed.")),
     };
-    catalog.objects().iter().find(|object| object.sql_name == *table).cloned().ok_or_else(unknown)
+    let object = catalog.objects().iter().find(|object| object.sql_name == *table);
+    object.cloned().ok_or_else(|| if is_view("public", table, catalog) { no_table(verb, &shown) } else { unknown() })
+}
+
+/// Whether it is a view of the configuration that the principal sees: one over something hidden is hidden, too.
+fn is_view(schema: &str, name: &str, catalog: &PrincipalCatalog) -> bool {
+    let is_meant = |view: &ViewDefinition| view.schema == schema && view.name == name;
+    catalog.deployment().views.iter().any(is_meant) && catalog.pg_catalog().relation_oid(schema, name).is_some()
+}
+
+/// PostgreSQL's words of a view that is not changed.
+fn no_table(verb: &str, view: &str) -> Error {
+    let error = Error::new(ErrorCode::ObjectNotInPrerequisiteState, format!("cannot {verb} view \"{view}\""));
+    error.with_hint("A view of the gate's configuration has no rows of its own. Name the table that it reads.")
 }
 
 /// A name of a table of another database.

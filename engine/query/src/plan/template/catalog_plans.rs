@@ -14,7 +14,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use querygate_catalog::remote::Arguments;
-use querygate_pg_catalog::SessionVars;
+use querygate_pg_catalog::session::SessionVars;
 use querygate_telemetry_api::advice::Variant;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;

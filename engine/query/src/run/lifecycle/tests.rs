@@ -1,6 +1,8 @@
 //! Tests of runs: records, turns, cancels.
 
 use super::*;
+use crate::books::observe::Observer;
+use crate::run::admission::Admission;
 use crate::run::admission::TurnBounds;
 use crate::run::memory::Accounts;
 use crate::sql::parse::parse;

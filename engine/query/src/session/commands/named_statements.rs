@@ -2,7 +2,7 @@
 
 use super::dispatch::done;
 use crate::session::gate_session::GateSession;
-use crate::session::statements::prepared::{Kind, PreparedStatement, ours};
+use crate::session::statements::prepared::{Kind, Named, PreparedStatement, ours};
 use crate::sql::classify::{Classified, ExplainStyle};
 use crate::write::values::assignment::{Literal, admit_argument, literal};
 use arrow::array::ArrayRef;
@@ -33,7 +33,7 @@ impl GateSession {
             if inner.prepared.len() >= limits::STATEMENTS_PER_CONNECTION_MAX {
                 return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many prepared statements"));
             }
-            let texts = inner.prepared.values().filter_map(|prepared| ours(prepared).ok());
+            let texts = inner.prepared.values().filter_map(|named| ours(&named.prepared).ok());
             let held: usize = texts.map(|prepared| prepared.parsed.shared_text().len()).sum();
             if held.saturating_add(outer.parsed.shared_text().len()) > limits::PREPARED_BYTES_MAX {
                 let text = "the session's prepared statements are too large";
@@ -43,7 +43,7 @@ impl GateSession {
         let declared = types.iter().map(parameter_type).collect::<Result<Vec<_>>>()?;
         let nested: Arc<dyn Statement> = Arc::new(outer.parsed.nested(statement.clone())?);
         let prepared = self.prepare(&nested, &declared).await?;
-        self.inner().prepared.insert(name.to_owned(), prepared);
+        self.inner().prepared.insert(name.to_owned(), Named::new(prepared, true));
         Ok(done("PREPARE"))
     }
 
@@ -136,7 +136,8 @@ impl GateSession {
     }
 
     pub(super) fn named(&self, name: &str) -> Result<Arc<dyn Prepared>> {
-        self.inner().prepared.get(name).cloned().ok_or_else(|| no_statement(name))
+        let inner = self.inner();
+        inner.prepared.get(name).map(|named| Arc::clone(&named.prepared)).ok_or_else(|| no_statement(name))
     }
 
     pub(super) fn deallocate(&self, name: Option<&str>) -> Result<Outcome> {

@@ -99,6 +99,56 @@ fn statements_are_prepared_by_name() {
     assert_eq!(gone, ["p", "r", "w"], "the door forgets them, too");
 }
 
+/// PostgreSQL, `pg_prepared_statements`: those of the session that have a name.
+#[test]
+fn prepared_statements_are_listed() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    let listed = "SELECT name || ': ' || statement FROM pg_prepared_statements WHERE from_sql ORDER BY 1";
+    owner.says(&[
+        (listed, ""),
+        ("PREPARE p (int) AS SELECT $1", "PREPARE"),
+        ("PREPARE r AS SELECT 1", "PREPARE"),
+        (listed, "p: PREPARE p (int) AS SELECT $1; r: PREPARE r AS SELECT 1"),
+        ("SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'p'", "1"),
+        ("SELECT count(*) FROM pg_prepared_statements WHERE prepare_time <= now()", "2"),
+        ("DEALLOCATE p", "DEALLOCATE"),
+        (listed, "r: PREPARE r AS SELECT 1"),
+    ]);
+    let prepared = owner.prepare("SELECT 2").unwrap();
+    owner.session.statement_named("of_protocol", Some(&prepared));
+    owner.says(&[
+        ("SELECT name FROM pg_prepared_statements WHERE NOT from_sql", "of_protocol"),
+        ("SELECT statement FROM pg_prepared_statements WHERE name = 'of_protocol'", "SELECT 2"),
+    ]);
+    assert_eq!(yard.owner().run("SELECT count(*) FROM pg_prepared_statements"), "0", "others' are not shown");
+}
+
+/// Words for the present take the digits of a second, as PostgreSQL's grammar has them, and no other argument.
+#[test]
+fn words_for_the_present_take_digits_alone() {
+    let owner = Yard::new().owner();
+    for word in ["current_time", "current_timestamp", "localtime", "localtimestamp"] {
+        assert_eq!(owner.run(&format!("SELECT count({word}), count({word}(3))")), "1|1", "{word}");
+        assert!(owner.prepare(&format!("SELECT {word}($1::text)")).is_err(), "{word}");
+    }
+}
+
+/// `ssl` says whether the session's own connection is encrypted.
+#[test]
+fn a_session_knows_that_it_is_encrypted() {
+    let owner = Yard::new().owner();
+    assert_eq!(owner.run("SHOW ssl"), "off");
+    owner.session.connected_by_tls();
+    owner.says(&[
+        ("SHOW ssl", "on"),
+        ("RESET ALL", "RESET"),
+        ("SELECT count(*) FROM pg_stat_ssl WHERE ssl", "1"),
+        ("SELECT current_setting('ssl')", "on"),
+    ]);
+    assert_eq!(owner.code("SET ssl = off"), "55P02");
+}
+
 /// Each is held in memory: as many as a session may have, and not more.
 #[test]
 fn prepared_statements_are_bounded() {

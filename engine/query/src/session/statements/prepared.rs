@@ -18,6 +18,7 @@ use querygate_query_api::service::Prepared;
 use querygate_types::{Error, PgType, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 /// A prepared statement of this gate.
 #[derive(Debug)]
@@ -33,6 +34,20 @@ pub(crate) struct PreparedStatement {
     pub(in crate::session) write: Mutex<Option<Arc<CachedWrite>>>,
     /// The charge of its plan.
     pub(in crate::session) _plan: Option<Arc<MemoryReservation>>,
+}
+
+/// A prepared statement that has a name.
+pub(in crate::session) struct Named {
+    pub(in crate::session) prepared: Arc<dyn Prepared>,
+    pub(in crate::session) since: SystemTime,
+    /// By PREPARE, not by a message of the protocol.
+    pub(in crate::session) from_sql: bool,
+}
+
+impl Named {
+    pub(in crate::session) fn new(prepared: Arc<dyn Prepared>, from_sql: bool) -> Self {
+        Self { prepared, since: SystemTime::now(), from_sql }
+    }
 }
 
 /// The constants of a statement that a session has prepared, charged to it.

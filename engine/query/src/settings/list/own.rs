@@ -40,12 +40,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     reported("is_superuser", Kind::Fixed, "off", "No session is a superuser."),
     setting("lc_collate", Kind::Fixed, "C", "Text is ordered by code point."),
     setting("lc_ctype", Kind::Fixed, "C", "Character classes."),
-    setting(
-        "lock_timeout",
-        Kind::Milliseconds,
-        "0",
-        "Kept for clients; how long a change waits for locks is its source's.",
-    ),
+    setting("lock_timeout", Kind::NoMilliseconds, "0", "Always 0: statement_timeout bounds the wait for locks."),
     setting("max_identifier_length", Kind::Fixed, "63", "Length of identifiers."),
     setting("role", Kind::Fixed, "none", "Nobody becomes another."),
     setting("row_security", Kind::Choice(&["on"]), "on", "Policies always apply."),

@@ -70,6 +70,22 @@ fn what_cannot_be_honoured_is_refused() {
     }
 }
 
+/// What waits for locks is bounded by `statement_timeout` alone.
+#[test]
+fn a_bound_that_is_not_kept_is_not_taken() {
+    let mut settings = Settings::default();
+    for none in ["0", "0ms", "0s"] {
+        assert_eq!(settings.set("lock_timeout", none).map(|(_, shown, _)| shown).unwrap(), "0", "{none}");
+    }
+    for value in ["1s", "250"] {
+        let error = settings.set("lock_timeout", value).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FeatureNotSupported, "{value}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("statement_timeout")), "{error}");
+    }
+    assert_eq!(settings.set("lock_timeout", "soon").unwrap_err().code(), ErrorCode::InvalidParameterValue);
+    assert_eq!(settings.get("lock_timeout").unwrap(), "0");
+}
+
 #[test]
 fn a_transaction_has_the_sessions_level_unless_it_has_its_own() {
     let mut settings = Settings::default();

@@ -22,15 +22,7 @@ pub(super) fn accept(setting: &Setting, value: &str) -> Result<String> {
                 Err(refuse().with_detail(format!("The range is {least} to {most}.")))
             }
         }
-        Kind::Milliseconds => {
-            let ms = milliseconds(value).ok_or_else(refuse)?;
-            if ms > limits::SETTING_MILLISECONDS_MAX {
-                let (name, most) = (setting.name, limits::SETTING_MILLISECONDS_MAX);
-                let text = format!("{ms} ms is outside the valid range for parameter \"{name}\" (0 .. {most})");
-                return Err(Error::new(ErrorCode::InvalidParameterValue, text));
-            }
-            Ok(show_milliseconds(ms))
-        }
+        Kind::Milliseconds | Kind::NoMilliseconds => duration(setting, milliseconds(value).ok_or_else(refuse)?),
         Kind::Share => {
             let kept = share(value).map(|_| value.trim().to_owned());
             kept.ok_or_else(|| refuse().with_detail("It is a number from 0 to 1."))
@@ -71,6 +63,22 @@ pub(super) fn accept(setting: &Setting, value: &str) -> Result<String> {
             format!("parameter \"{}\" cannot be changed", setting.name),
         )),
     }
+}
+
+fn duration(setting: &Setting, ms: u64) -> Result<String> {
+    let name = setting.name;
+    if matches!(setting.kind, Kind::NoMilliseconds) && ms > 0 {
+        let text = format!("a value of parameter \"{name}\" other than 0 is not supported");
+        return Err(Error::new(ErrorCode::FeatureNotSupported, text).with_hint(
+            "statement_timeout bounds the whole statement with its waits; FOR UPDATE NOWAIT waits for no lock.",
+        ));
+    }
+    if ms > limits::SETTING_MILLISECONDS_MAX {
+        let most = limits::SETTING_MILLISECONDS_MAX;
+        let text = format!("{ms} ms is outside the valid range for parameter \"{name}\" (0 .. {most})");
+        return Err(Error::new(ErrorCode::InvalidParameterValue, text));
+    }
+    Ok(show_milliseconds(ms))
 }
 
 fn choose(setting: &Setting, choices: &[&str], value: &str) -> Option<String> {

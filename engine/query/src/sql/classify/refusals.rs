@@ -76,14 +76,19 @@ const BETWEEN: [&str; 13] = [
     "CONSTRAINT",
 ];
 
+/// The refusal of a statement by its first three words, which the grammar does not know or takes for something else.
+pub(crate) fn refused_words(first: &Token, further: [&Token; 2]) -> Option<Error> {
+    unread(first).or_else(|| two_phase(first, further)).or_else(|| listing(first, further))
+}
+
 /// The refusal of a statement that begins so, whatever follows.
-pub(crate) fn unread(first: &Token) -> Option<Error> {
+fn unread(first: &Token) -> Option<Error> {
     UNREAD.iter().find(|(word, _)| is_word(first, word)).map(|(_, tag)| refused(tag))
 }
 
 /// The refusal of a transaction that a client would commit in two phases, by its first three words: PREPARE TRANSACTION needs a text, for
 /// a prepared statement may have that name.
-pub(crate) fn two_phase(first: &Token, further: [&Token; 2]) -> Option<Error> {
+fn two_phase(first: &Token, further: [&Token; 2]) -> Option<Error> {
     let [second, third] = further;
     let is_text = matches!(third, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
     let tag = if is_word(first, "prepare") && is_word(second, "transaction") && is_text {
@@ -96,6 +101,40 @@ pub(crate) fn two_phase(first: &Token, further: [&Token; 2]) -> Option<Error> {
         return None;
     };
     Some(super::unsupported(tag).with_hint("COMMIT commits in all sources; the gate itself does it in two phases."))
+}
+
+const TABLES: &str = "SELECT table_name FROM information_schema.tables lists tables; in psql, \\dt does.";
+const COLUMNS: &str = "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = '…' \
+     lists columns; in psql, \\d and the table's name do.";
+const INDEXES: &str =
+    "SELECT * FROM pg_indexes WHERE tablename = '…' lists indexes; in psql, \\d and the table's name do.";
+
+/// What other databases list by SHOW and one more word, and what lists it here.
+const LISTED: [(&str, &str); 12] = [
+    ("columns", COLUMNS),
+    ("create", COLUMNS),
+    ("databases", "A gate has one database; SELECT current_database() names it, and in psql, \\l does."),
+    ("fields", COLUMNS),
+    ("index", INDEXES),
+    ("indexes", INDEXES),
+    ("keys", INDEXES),
+    ("processlist", "SELECT * FROM querygate.sessions lists sessions."),
+    ("schemas", "SELECT schema_name FROM information_schema.schemata lists schemas; in psql, \\dn does."),
+    ("tables", TABLES),
+    ("variables", "SHOW ALL lists the settings of a session."),
+    ("views", "SELECT table_name FROM information_schema.views lists views; in psql, \\dv does."),
+];
+
+/// The refusal of another database's SHOW, by its first three words. A name with a dot is a setting of the client's own.
+fn listing(first: &Token, further: [&Token; 2]) -> Option<Error> {
+    let [second, third] = further;
+    if !is_word(first, "show") || *third == Token::Period {
+        return None;
+    }
+    let is_wordy = is_word(second, "full") || is_word(second, "extended");
+    let asked = if is_wordy { third } else { second };
+    let (word, hint) = LISTED.iter().find(|(word, _)| is_word(asked, word))?;
+    Some(super::unsupported(&format!("SHOW {}", word.to_uppercase())).with_hint(*hint))
 }
 
 /// What PostgreSQL calls a statement: CREATE, ALTER and DROP with what they are about, others by their verb.
@@ -130,6 +169,8 @@ pub(super) fn refused(tag: &str) -> Error {
         "CREATE" | "ALTER" | "DROP" => made(kind),
         "COMMENT" | "IMPORT" => MADE_ELSEWHERE,
         "GRANT" | "REVOKE" | "DENY" | "REASSIGN" => IN_METADATA,
+        "DESC" | "DESCRIBE" => COLUMNS,
+        "USE" => "A session stays in the database that it connected to; SET search_path chooses among schemas.",
         "DO" => "This gate runs no procedural code; run it in the source itself.",
         "ANALYZE" | "ANALYSE" | "VACUUM" | "CLUSTER" | "REINDEX" | "REFRESH" | "CHECKPOINT" => IN_THE_SOURCE,
         _ => return super::unsupported(tag),

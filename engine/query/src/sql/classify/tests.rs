@@ -183,3 +183,25 @@ fn a_refusal_says_where_it_is_done_instead() {
         assert!(error.hint().is_some_and(|text| text.contains(hint)), "{sql}: {error:?}");
     }
 }
+
+/// What clients of other databases write to look around is refused with what answers it here.
+#[test]
+fn words_of_other_databases_say_what_lists_it_here() {
+    for (sql, message, hint) in [
+        ("SHOW TABLES", "SHOW TABLES", "information_schema.tables"),
+        ("show full tables from shop", "SHOW TABLES", "information_schema.tables"),
+        ("SHOW DATABASES;", "SHOW DATABASES", "current_database()"),
+        ("SHOW COLUMNS FROM accounts", "SHOW COLUMNS", "information_schema.columns"),
+        ("SHOW INDEX FROM accounts", "SHOW INDEX", "pg_indexes"),
+        ("SHOW CREATE TABLE accounts", "SHOW CREATE", "information_schema.columns"),
+        ("DESCRIBE accounts", "DESCRIBE", "information_schema.columns"),
+        ("DESC accounts", "DESC", "information_schema.columns"),
+        ("USE shop", "USE", "search_path"),
+    ] {
+        let error = parse(sql).unwrap_err();
+        let expected = (ErrorCode::FeatureNotSupported, format!("{message} is not supported"));
+        assert_eq!((error.code(), error.message().to_owned()), expected, "{sql}");
+        assert!(error.hint().is_some_and(|text| text.contains(hint)), "{sql}: {error:?}");
+    }
+    assert_eq!((kind("SHOW keys.x"), kind("SHOW ssl")), (Ok("show"), Ok("show")));
+}

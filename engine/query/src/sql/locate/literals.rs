@@ -65,7 +65,7 @@ impl Reader for Literals {
 }
 
 /// A type as errors call it, of those whose texts are easily checked.
-fn type_word(data_type: &DataType) -> Option<&'static str> {
+pub(super) fn type_word(data_type: &DataType) -> Option<&'static str> {
     match data_type {
         DataType::SmallInt(_) | DataType::Int2(_) => Some("smallint"),
         DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => Some("integer"),
@@ -171,6 +171,6 @@ mod tests {
         check("select 1, ' 7 '::int, cast('1.5x' as numeric), '7x'::integer", "numeric", Some((28, "1.5x")));
         check("select uuid 'x'", "uuid", Some((13, "x")));
         // A value of a row stays out of the text.
-        check("select name::int, '7'::int from t", "integer", None);
+        check("select name::int, code::int, '7'::int from t", "integer", None);
     }
 }

@@ -131,6 +131,32 @@ fn names_are_folded_as_in_postgresql() {
     ]);
 }
 
+/// PostgreSQL, 55000. A view over a table that the principal does not see is none.
+#[test]
+fn a_view_is_not_changed() {
+    let yard = Yard::new();
+    yard.with_views(&[("titles", "SELECT id, title FROM jobs"), ("dues", "SELECT id FROM bills")]);
+    let (owner, clerk) = (yard.owner(), yard.clerk());
+    for (sql, message) in [
+        ("UPDATE titles SET title = 'x'", "cannot update view \"titles\""),
+        ("INSERT INTO titles (id) VALUES ('x')", "cannot insert into view \"titles\""),
+        ("DELETE FROM public.titles", "cannot delete from view \"public.titles\""),
+        ("TRUNCATE titles", "cannot truncate view \"titles\""),
+        ("COPY titles FROM STDIN", "cannot copy to view \"titles\""),
+        (
+            "MERGE INTO titles t USING crews c ON c.id = t.id WHEN MATCHED THEN DELETE",
+            "cannot merge into view \"titles\"",
+        ),
+    ] {
+        let error = clerk.error(sql).unwrap();
+        assert_eq!((error.code().sqlstate(), error.message()), ("55000", message), "{sql}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("the table that it reads")), "{sql}");
+    }
+    assert_eq!(clerk.run("SELECT id FROM titles WHERE false"), "");
+    assert_eq!(clerk.run("DELETE FROM dues"), "42P01 relation \"dues\" does not exist");
+    assert_eq!(owner.run("DELETE FROM dues"), "55000 cannot delete from view \"dues\"");
+}
+
 /// The tags of PostgreSQL's CommandComplete: the number of rows, and of INSERT a zero before it.
 #[test]
 fn a_change_ends_with_its_tag() {

@@ -153,6 +153,28 @@ fn negated_power(operand: Expr) -> Option<Expr> {
     Some(Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::PGExp, right })
 }
 
+/// What a word for the present means, with the digits of a second that it may ask for. `None`: it stays a function, which takes no such
+/// argument.
+fn clock(word: &str, arguments: &FunctionArguments) -> Option<Expr> {
+    let digits = match arguments {
+        // Without parentheses the engine has it as a function of its own.
+        FunctionArguments::None if word == "current_timestamp" => return None,
+        FunctionArguments::None => None,
+        arguments => match plain_arguments(arguments)?.as_slice() {
+            [] => None,
+            [digits] => Some(constants::whole(digits).and_then(|digits| u64::try_from(digits).ok())?),
+            _ => return None,
+        },
+    };
+    let to = match word {
+        "current_time" => DataType::Time(digits, TimezoneInfo::Tz),
+        "localtime" => DataType::Time(digits, TimezoneInfo::None),
+        "localtimestamp" => DataType::Timestamp(digits, TimezoneInfo::None),
+        _ => DataType::Timestamp(digits, TimezoneInfo::Tz),
+    };
+    Some(cast(call("now", Vec::new()), to))
+}
+
 /// Functions that are something else here.
 fn renamed(expr: &mut Expr) {
     let Expr::Function(function) = &mut *expr else { return };
@@ -166,23 +188,10 @@ fn renamed(expr: &mut Expr) {
         "ceiling" => return rename("ceil"),
         "sign" => return rename("signum"),
         "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => return rename("now"),
-        "current_time" => {
-            let digits = plain_arguments(&function.args).and_then(|a| constants::whole(a.first()?));
-            let digits = digits.and_then(|d| u64::try_from(d).ok());
-            *expr = cast(call("now", Vec::new()), DataType::Time(digits, TimezoneInfo::Tz));
-            return;
-        }
-        "localtime" => {
-            *expr = cast(call("now", Vec::new()), DataType::Time(None, TimezoneInfo::None));
-            return;
-        }
-        "localtimestamp" | "current_timestamp"
-            if name == "localtimestamp" || matches!(function.args, FunctionArguments::List(_)) =>
-        {
-            let zone = if name == "localtimestamp" { TimezoneInfo::None } else { TimezoneInfo::Tz };
-            let digits = plain_arguments(&function.args).and_then(|a| constants::whole(a.first()?));
-            let digits = digits.and_then(|d| u64::try_from(d).ok());
-            *expr = cast(call("now", Vec::new()), DataType::Timestamp(digits, zone));
+        "current_time" | "localtime" | "localtimestamp" | "current_timestamp" => {
+            if let Some(clock) = clock(&name, &function.args) {
+                *expr = clock;
+            }
             return;
         }
         "jsonb_set" | "jsonb_insert" | "jsonb_set_lax" => {

@@ -50,7 +50,7 @@ impl MergeIntent {
             return Err(Error::new(ErrorCode::ProgramLimitExceeded, "too many clauses in MERGE"));
         }
         let table = TableWithJoins { relation: merge.table.clone(), joins: Vec::new() };
-        let (object, name) = target(&table, catalog)?;
+        let (object, name) = target(&table, "merge into", catalog)?;
         let arms = merge.clauses.iter().map(|clause| MergeArm::of(clause, &object)).collect::<Result<Vec<_>>>()?;
         if arms.is_empty() {
             return Err(unsupported("MERGE without a clause"));
