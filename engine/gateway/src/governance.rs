@@ -87,5 +87,5 @@ fn broken_row(error: &FactsError) -> LoadError {
     let outside = || Location::outside(&format!("{} row {}", error.object, error.row));
     let location = error.location.clone().unwrap_or_else(outside);
     let message = format!("{}: {}", error.object, error.message);
-    LoadError { diagnostics: vec![Diagnostic::at(Severity::Error, &location, &message)], unlisted: 0 }
+    LoadError { diagnostics: vec![Diagnostic::at(Severity::Error, &location, &message)], unlisted: 0, unjudged: 0 }
 }

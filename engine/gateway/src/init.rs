@@ -5,7 +5,7 @@ mod merge;
 mod propose;
 mod trial;
 
-pub(crate) use trial::{ConfiguredTrial, ROWS, of_configuration};
+pub(crate) use trial::{ConfiguredTrial, ROWS, Untried, of_configuration};
 
 use crate::cli::{
     Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
@@ -17,7 +17,7 @@ use crate::naming::sql_names;
 use crate::output::Output;
 use crate::{private_file, verifier};
 use merge::{Merged, keep_types};
-use propose::proposals;
+use propose::{lifting, proposals};
 use querygate_extension::Extensions;
 use querygate_metadata::model::{Field, SharingModel};
 use querygate_types::{Error, ErrorCode, Result};
@@ -43,8 +43,8 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     for note in described.left_out.iter().chain(&described.notes) {
         output.note(note).map_err(written)?;
     }
-    if !untried.is_empty() {
-        output.note(&format!("not tried for want of time: {}", untried.join(", "))).map_err(written)?;
+    for sentence in Untried::sentences(&untried) {
+        output.note(&sentence).map_err(written)?;
     }
     // Nothing is written unless all of it can be.
     let done = write_metadata(&folder, &described)?;
@@ -266,9 +266,9 @@ fn say_proposals(config: &Config, described: &Described, output: &mut Output) ->
         return Ok(());
     }
     output.line("\nRules to think about (none is applied):").map_err(written)?;
-    for proposal in proposals {
+    for proposal in &proposals {
         output.line(&format!("- {}", proposal.words)).map_err(written)?;
         output.line(&format!("    {}: {}", proposal.place, proposal.line)).map_err(written)?;
     }
-    Ok(())
+    lifting(&described.namespace, &proposals).iter().try_for_each(|line| output.line(line)).map_err(written)
 }

@@ -96,10 +96,19 @@ fn described(namespace: String, origin: Origin, known: KnownNames) -> Result<Des
     let is_told = |column: &str| left_out.iter().any(|told| told.starts_with(&format!("left out: {column} (")));
     let no_type = ignored.iter().filter(|column| !is_told(column));
     let no_type = no_type.map(|column| format!("left out: {column} (no field type holds its values)"));
-    let notes = tables.iter().flat_map(Found::notes).chain(renamed).collect();
+    let notes = tables.iter().flat_map(Found::notes).chain(renamed).chain(views(tables)).collect();
     let left_out = left_out.iter().cloned().chain(no_type).collect();
     let entry = entry.replace(NAME, &namespace);
     Ok(Described { namespace, entry, files: [stack, stored], tables: names, notes, left_out, origin, known })
+}
+
+/// Rules are of objects: those of a table do not reach the rows that a view shows of it.
+fn views(tables: &[Found]) -> Option<String> {
+    let views: Vec<&str> = tables.iter().filter(|table| table.is_view).map(|table| table.remote.as_str()).collect();
+    let names = views.join(", ");
+    let note =
+        "the source reads their tables with the rights of its login, so rules of the tables do not reach their rows";
+    (!views.is_empty()).then(|| format!("views: {names} ({note}; give each its own rules)"))
 }
 
 fn namespace(args: &IntrospectArgs, name: &str) -> Result<String> {

@@ -99,10 +99,7 @@ pub(crate) fn render_errors(error: &LoadError, to: Stream, output: &mut Output) 
     for diagnostic in &error.diagnostics {
         render(diagnostic, to, output)?;
     }
-    if error.unlisted > 0 {
-        output.line_to(to, &format!("{} more errors are not listed", error.unlisted))?;
-    }
-    Ok(())
+    error.unsaid().iter().try_for_each(|unsaid| output.line_to(to, unsaid))
 }
 
 #[cfg(test)]

@@ -94,9 +94,17 @@ fn endpoint(server: &Server, options: &ClientOptions) -> Result<Endpoint> {
 
 /// A server that does not answer, or not as one should.
 pub(super) fn unreachable(endpoint: &Endpoint, error: &tonic::transport::Error) -> Error {
-    Error::new(ErrorCode::SourceUnavailable, format!("cannot connect to {}", endpoint.uri()))
+    Error::new(ErrorCode::SourceUnavailable, format!("cannot connect to {}", address_of(endpoint)))
         .with_detail(source_of(error))
         .with_hint("Is the gate running, with a [flight] port, and is TLS on where grpc+tls:// says so?")
+}
+
+/// Where an endpoint is, as people write it: [`Server::uri`] the other way round.
+fn address_of(endpoint: &Endpoint) -> String {
+    let uri = endpoint.uri();
+    let scheme = if uri.scheme_str() == Some("https") { "grpc+tls" } else { "grpc" };
+    let place = uri.authority().map(ToString::to_string).unwrap_or_default();
+    format!("{scheme}://{place}")
 }
 
 /// The innermost cause says what happened; those around it that something did.
@@ -119,4 +127,17 @@ async fn login(channel: Channel, options: &ClientOptions) -> Result<AsciiMetadat
         Error::new(ErrorCode::ProtocolViolation, "the server's handshake carries no token")
             .with_hint("Is it a Flight SQL server?")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_said_as_it_was_written() {
+        for written in ["grpc://127.0.0.1:8815", "grpc+tls://db.example:8815", "grpc://[::1]:1"] {
+            let endpoint = Endpoint::from_shared(Server::read(written).unwrap().uri()).unwrap();
+            assert_eq!(address_of(&endpoint), written);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `querygate check`: every mistake of a configuration and its metadata, with places, and what the two add up to.
 
+mod capabilities;
 mod cross_references;
 mod files;
 mod history;
@@ -16,7 +17,7 @@ use crate::config::diagnostic::nearest;
 use crate::config::worker::is_worker;
 use crate::config::{self, Config, SourceKind};
 use crate::governance::Governance;
-use crate::init::{ROWS, of_configuration};
+use crate::init::{ROWS, Untried, of_configuration};
 use crate::metadata::{self, declared_sets};
 use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
@@ -202,6 +203,7 @@ impl<'a> Check<'a> {
         rules::formulas(policies).iter().try_for_each(|finding| self.tell(finding))?;
         hooks::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
         values::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
+        capabilities::findings(&governance).iter().try_for_each(|finding| self.tell(finding))?;
         let fields: usize = snapshot.objects.values().map(|object| object.declared_fields()).sum();
         self.line(&format!(
             "metadata: {}, {}, {}, {}, {}, {}, {}",
@@ -219,10 +221,8 @@ impl<'a> Check<'a> {
     fn refused(&mut self, errors: &LoadError) -> Result<Option<Governance>> {
         self.errors += errors.diagnostics.iter().filter(|d| d.severity == Severity::Error).count() + errors.unlisted;
         self.findings.extend(errors.diagnostics.iter().map(CheckFinding::of_metadata));
-        if errors.unlisted > 0 {
-            let what = format!("{} more errors are not listed", errors.unlisted);
-            self.findings.push(CheckFinding { is_error: true, what, help: None });
-        }
+        let unsaid = errors.unsaid().into_iter();
+        self.findings.extend(unsaid.map(|what| CheckFinding { is_error: true, what, help: None }));
         metadata::render_errors(errors, Stream::Out, self.output).map_err(written)?;
         Ok(None)
     }
@@ -263,10 +263,9 @@ impl<'a> Check<'a> {
             let column = found.column.as_ref().map(|column| format!(" column {column}")).unwrap_or_default();
             self.warn(&format!("{source}: table {}{column} cannot be read whole: {}", found.table, found.reason))?;
         }
-        if let [first, ..] = tried.untried.as_slice() {
-            let count = count(tried.untried.len(), "table");
-            self.line(&format!("there was no time to try {count}, {first} first"))?;
-        }
+        let absent = files::absent_tables(&governance.snapshot, &tried.fileless);
+        absent.iter().try_for_each(|finding| self.tell(finding))?;
+        Untried::sentences(&tried.untried).iter().try_for_each(|sentence| self.line(sentence))?;
         self.line(&format!("rows: the first {ROWS} of {} were read", count(tried.tables, "table")))
     }
 
@@ -348,3 +347,6 @@ impl CheckFinding {
 fn is_built_in(set: &str) -> bool {
     matches!(set, "admin_full_access" | "organization_admin" | "member_default" | "viewer_readonly")
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use crate::wiring::{source_states, write_findings};
 use chrono::Utc;
 use finding::{Finding, Level, Report};
 use querygate_types::{Error, Result};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Release of ObjectStack whose metadata is read.
@@ -58,9 +59,9 @@ pub(super) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Ended> {
     })
 }
 
-/// The number of the process of a gate that has one of a configuration's doors.
-pub(super) fn serving_on(config: &Config) -> Option<u32> {
-    ports::look(&crate::serve::doors(config), &config.file, Path::new("/")).iter().find_map(ports::Door::gate)
+/// The number of the process of a gate of this configuration that has one of these doors.
+pub(super) fn serving_on(doors: &[(&'static str, Option<SocketAddr>)], config: &Path) -> Option<u32> {
+    ports::look(doors, config, Path::new("/")).iter().find_map(ports::Door::gate)
 }
 
 fn version() -> Finding {

@@ -21,9 +21,10 @@ pub(super) fn run(args: &ReloadArgs, output: &mut Output) -> Result<Ended> {
     let file = args.config.file();
     // What the gate would refuse is reported here, with its place.
     let config = load(&file, output)?;
+    let doors = doors(&config, args.http);
     let number = match args.pid {
         Some(number) => number,
-        None => serving_on(&config).ok_or_else(|| none_serves(&config))?,
+        None => serving_on(&doors, &config.file).ok_or_else(|| none_serves(&doors))?,
     };
     let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| Error::new(ErrorCode::InvalidParameterValue, "that is no process"))?;
@@ -62,9 +63,14 @@ pub(super) fn run(args: &ReloadArgs, output: &mut Output) -> Result<Ended> {
     }
 }
 
-fn none_serves(config: &Config) -> Error {
-    let doors = crate::serve::doors(config).into_iter().filter_map(|(_, address)| address);
-    let doors: Vec<String> = doors.map(|address| address.to_string()).collect();
+/// Where the gate may be. An address of its HTTP port that is given stands for the configured one.
+fn doors(config: &Config, http: Option<SocketAddr>) -> Vec<(&'static str, Option<SocketAddr>)> {
+    let given = |name: &str| http.filter(|_| name == "http");
+    crate::serve::doors(config).into_iter().map(|(name, address)| (name, given(name).or(address))).collect()
+}
+
+fn none_serves(doors: &[(&'static str, Option<SocketAddr>)]) -> Error {
+    let doors: Vec<String> = doors.iter().filter_map(|(_, address)| Some((*address)?.to_string())).collect();
     Error::new(ErrorCode::SourceUnavailable, format!("no gate is seen on {}", doors.join(", ")))
         .with_hint("Run it where the gate runs, as root or its user, or give its process with --pid.")
 }
@@ -101,4 +107,27 @@ fn done(http: SocketAddr, before: &After, patience: Duration) -> Result<After> {
     }
     Err(Error::new(ErrorCode::SourceUnavailable, "the gate was told, and is not done yet")
         .with_hint("Its log says what becomes of it; --timeout waits longer."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use std::path::Path;
+
+    #[test]
+    fn a_gate_is_looked_for_where_it_is_said_to_answer() {
+        let text = "[metadata]\npath = \"m\"\n[server]\nhttp = \"127.0.0.1:9001\"\n";
+        let environment = Environment::fixed(Path::new("/q"), &[]);
+        let config = crate::config::parse(Path::new("q.toml"), text, &environment).0.unwrap();
+        let http = |given: Option<&str>| {
+            let given = given.map(|address| address.parse().unwrap());
+            let found = doors(&config, given).into_iter().find(|(name, _)| *name == "http");
+            found.and_then(|(_, address)| address).map(|address| address.to_string())
+        };
+        assert_eq!(http(None).as_deref(), Some("127.0.0.1:9001"));
+        assert_eq!(http(Some("127.0.0.1:9002")).as_deref(), Some("127.0.0.1:9002"));
+        let said = none_serves(&doors(&config, Some("127.0.0.1:9002".parse().unwrap())));
+        assert!(said.message().contains("127.0.0.1:9002") && !said.message().contains("9001"), "{}", said.message());
+    }
 }

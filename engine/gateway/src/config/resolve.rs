@@ -27,8 +27,11 @@ pub(crate) fn load(file: &Path) -> (Option<Config>, Report) {
 
 /// The same, of a binary with extensions.
 pub(crate) fn load_with(file: &Path, extensions: &Extensions) -> (Option<Config>, Report) {
-    load_as(file, extensions, parse)
+    load_as(file, extensions, OF_GATE, parse)
 }
+
+/// How a gate's file comes to be.
+const OF_GATE: &str = "make one with `querygate init SOURCE`, or see engine/docs/configuration.md (of the package: /usr/share/doc/querygate/configuration.md)";
 
 /// A file that is there, and cannot be read.
 fn unread<T>(file: &str, error: &std::io::Error) -> (Option<T>, Report) {
@@ -40,16 +43,16 @@ fn unread<T>(file: &str, error: &std::io::Error) -> (Option<T>, Report) {
     (None, Report { file: file.to_owned(), text: String::new(), diagnostics: vec![found] })
 }
 
-/// Reads a file and parses what is in it.
+/// Reads a file and parses what is in it. `made`: how one comes to be.
 pub(super) fn load_as<T>(
     file: &Path,
     extensions: &Extensions,
+    made: &str,
     parse: impl FnOnce(&Path, &str, &Environment) -> (Option<T>, Report),
 ) -> (Option<T>, Report) {
     let name = file.display().to_string();
     let failed = |message: String| {
-        let help = "make one with `querygate init SOURCE`, or see engine/docs/configuration.md (of the package: /usr/share/doc/querygate/configuration.md)";
-        let diagnostics = vec![Diagnostic::error(None, message).help(help)];
+        let diagnostics = vec![Diagnostic::error(None, message).help(made)];
         (None, Report { file: name.clone(), text: String::new(), diagnostics })
     };
     match std::fs::metadata(file) {
@@ -103,6 +106,7 @@ fn resolve(root: Table<'_>, file: &Path, environment: &Environment, sink: &Sink)
     let server = server::resolve(root.table("server", "[server]"), environment);
     let flight = flight::resolve(root.table("flight", "[flight]"), server.as_ref(), environment);
     let rest = rest::resolve(root.table("rest", "[rest]"), server.as_ref(), environment);
+    server::one_door_a_port(&root, server.as_ref(), flight.as_ref(), rest.as_ref());
     let metadata = metadata(&root, root.table("metadata", "[metadata]"), environment);
     let limits = limits(root.table("limits", "[limits]"), environment);
     let sources = named(sink, root.tables("sources", "[[sources]]"), |table| {

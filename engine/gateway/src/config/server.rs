@@ -4,7 +4,7 @@ use super::resolve::{half, to_usize};
 use super::syntax::diagnostic::Diagnostic;
 use super::syntax::secret::Environment;
 use super::syntax::table::{At, Table};
-use super::{Config, Server, TlsFiles};
+use super::{Config, Flight, Rest, Server, TlsFiles};
 use querygate_web::{Proxies, ProxyHeader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -28,6 +28,40 @@ pub(super) fn address(table: &Table<'_>, key: &'static str, default_port: u16) -
             Err(())
         }
     }
+}
+
+/// Two doors of one port: the second one could not be opened.
+pub(super) fn one_door_a_port(
+    root: &Table<'_>,
+    server: Option<&Server>,
+    flight: Option<&Flight>,
+    rest: Option<&Option<Rest>>,
+) {
+    let doors = [
+        ("server", "postgres", server.and_then(|server| server.postgres)),
+        ("server", "http", server.and_then(|server| server.http)),
+        ("flight", "address", flight.and_then(|flight| flight.address)),
+        ("rest", "listen", rest.and_then(|rest| rest.as_ref()).and_then(|rest| rest.address)),
+    ];
+    let mut open: Vec<(&str, &str, SocketAddr)> = Vec::new();
+    for (table, key, address) in doors {
+        let Some(address) = address else { continue };
+        if let Some((other, other_key, _)) = open.iter().find(|(_, _, taken)| is_one_port(*taken, address)) {
+            let message = format!("[{other}] `{other_key}` and [{table}] `{key}` have one port, {}", address.port());
+            let place = root.place(table, key).or_else(|| root.place(other, other_key));
+            root.push(Diagnostic::error(place, message).help("give each door a port of its own, or \"off\""));
+        }
+        open.push((table, key, address));
+    }
+}
+
+/// Whether only one of two sockets can listen.
+pub(super) fn is_one_port(one: SocketAddr, other: SocketAddr) -> bool {
+    // On Linux, every address of version 6 is every one of version 4, too.
+    let covers = |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
+    let (first, second) = (one.ip(), other.ip());
+    let is_shared = first == second || covers(first, second) || covers(second, first);
+    one.port() != 0 && one.port() == other.port() && is_shared
 }
 
 /// `trusted_proxies` and `proxy_header`.
@@ -123,4 +157,25 @@ pub(super) fn resolve(table: Option<Table<'_>>, environment: &Environment) -> Op
     server.postgres = postgres.ok()?;
     server.http = http.ok()?;
     Some(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_one_port;
+
+    #[test]
+    fn a_port_is_taken_on_the_same_address_and_on_all() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            assert_eq!(is_one_port(one.parse().unwrap(), other.parse().unwrap()), expected, "{one} {other}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) use files::{FileStore, S3Store};
 
 use super::Config;
 use super::syntax::diagnostic::Diagnostic;
-use super::syntax::secret::{Environment, Secret};
+use super::syntax::secret::{Environment, Secret, remedy};
 use super::syntax::table::{At, Table};
 use per_object::{BadValues, OnChange, PerObject};
 use std::ops::Range;
@@ -245,7 +245,8 @@ pub(super) fn secret(table: &Table<'_>, key: &'static str, environment: &Environ
     match environment.secret(&reference.value) {
         Ok(secret) => Some(secret),
         Err(message) => {
-            table.error(reference.span, format!("`{key}`: {message}"));
+            let found = Diagnostic::error(Some(reference.span), format!("`{key}`: {message}"));
+            table.push(found.help(remedy(&reference.value)));
             None
         }
     }

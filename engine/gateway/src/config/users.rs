@@ -109,13 +109,28 @@ fn principal(table: &Table<'_>, login: &str, (sets, positions): (&[At<String>], 
         .posture(posture.map_or(default_posture, |p| p.value))
         .operator(operator || is_administrator)
         .build();
-    principal.email = table.text("email").map(|e| e.value);
+    principal.email = email(table);
     principal.organization_id = organization;
     principal.organization_ids = organizations;
     principal.positions = values(positions);
     principal.permission_sets = permission_sets;
     principal.attributes = attributes(table)?;
     Some(principal)
+}
+
+/// Rules compare it as it stands: one that is no address is most likely a slip.
+fn email(table: &Table<'_>) -> Option<String> {
+    let email = table.text("email")?;
+    let is_sound = |(local, domain): (&str, &str)| {
+        let is_clean = !email.value.contains(|c: char| c.is_whitespace() || c.is_control());
+        is_clean && !local.is_empty() && !domain.is_empty() && !domain.starts_with('.') && !domain.ends_with('.')
+    };
+    if !email.value.rsplit_once('@').is_some_and(is_sound) {
+        let message = format!("`{}` is no e-mail address", email.value);
+        let help = "write it as `name@domain`, as rules and rows of `sys_user` have it";
+        table.push(Diagnostic::warning(Some(email.span), message).help(help));
+    }
+    Some(email.value)
 }
 
 fn values(texts: &[At<String>]) -> BTreeSet<String> {

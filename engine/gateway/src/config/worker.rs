@@ -1,6 +1,7 @@
 //! The configuration of a worker, a file of its own: where it listens, whose parts it runs, which folders it may read. Opens nothing.
 
 use super::resolve::{self, to_usize};
+use super::server::is_one_port;
 use super::syntax::diagnostic::{Diagnostic, Report};
 use super::syntax::secret::Environment;
 use super::syntax::table::{Sink, Table};
@@ -50,7 +51,8 @@ pub(crate) fn is_worker(file: &Path) -> bool {
 
 /// Reads a file. The report carries warnings even when the configuration is good.
 pub(crate) fn load(file: &Path) -> (Option<WorkerConfig>, Report) {
-    resolve::load_as(file, &querygate_extension::Extensions::default(), parse)
+    let made = "give a worker's file with -c; `querygate worker --help` shows one, and engine/docs/workers.md says more (of the package: /usr/share/doc/querygate/workers.md)";
+    resolve::load_as(file, &querygate_extension::Extensions::default(), made, parse)
 }
 
 /// Parses and resolves a text; collects every mistake.
@@ -83,6 +85,12 @@ fn worker(root: &Table<'_>, environment: &Environment, sink: &Sink) -> Option<Wo
     };
     let listen = table.required("listen").and_then(|given| socket("listen", given));
     let http = table.text("http").and_then(|given| socket("http", given));
+    if let (Some(listen), Some(http)) = (listen, http)
+        && is_one_port(listen, http)
+    {
+        let message = format!("`listen` and `http` have one port, {}", http.port());
+        table.push(Diagnostic::error(root.place("worker", "http"), message).help("give each a port of its own"));
+    }
     let address = table.required("address").filter(|given| {
         let good = is_address(&given.value);
         if !good {
@@ -185,6 +193,13 @@ path = "data/lake"
     }
 
     #[test]
+    fn a_file_that_is_not_there_is_a_workers() {
+        let (config, report) = load(Path::new("/no/such/worker.toml"));
+        let help = report.diagnostics[0].help.as_deref().unwrap_or_default();
+        assert!(config.is_none() && help.contains("workers.md") && !help.contains("querygate init"), "{help}");
+    }
+
+    #[test]
     fn each_mistake_is_told() {
         for (text, word) in [
             (GOOD.replace("verification_key", "verification_kee"), "verification_key"),
@@ -192,6 +207,7 @@ path = "data/lake"
             (GOOD.replace("lake-1:7001", "lake"), "address"),
             (GOOD.replace("name = \"lake\"", ""), "name"),
             (GOOD.replace("memory =", "http = \"everywhere\"\nmemory ="), "http"),
+            (GOOD.replace("memory =", "http = \"127.0.0.1:7001\"\nmemory ="), "have one port"),
             ("[[sources]]\nname = \"a\"\npath = \"b\"\n".to_owned(), "[worker]"),
         ] {
             let (config, found) = parsed(&text);

@@ -11,6 +11,20 @@ pub(super) struct Proposal {
     pub(super) line: String,
 }
 
+/// Where masks go.
+const FIELD: &str = "the field";
+
+/// How a mask is lifted, where one is proposed: as it stands, it is everybody's.
+pub(super) fn lifting(namespace: &str, proposals: &[Proposal]) -> Option<String> {
+    let permission = format!("[\"{namespace}.see_masked\"]");
+    proposals.iter().any(|proposal| proposal.place == FIELD).then(|| {
+        format!(
+            "A mask is for everybody. To lift it for some, add \"requiredPermissions\": {permission} beside it, \
+             and \"systemPermissions\": {permission} to their permission set."
+        )
+    })
+}
+
 const OWNERS: &[&str] =
     &["owner", "owner_id", "owned_by", "user_id", "created_by", "assigned_to", "assignee", "sales_rep"];
 const GROUPS: &[&str] = &[
@@ -97,7 +111,7 @@ fn sensitive(object: &str, field: &str) -> Option<Proposal> {
     Some(match cover {
         Cover::Mask(rule) => Proposal {
             words: format!("{object}: `{field}` looks like {what}: mask it"),
-            place: "the field",
+            place: FIELD,
             line: format!("\"maskingRule\": {rule}"),
         },
         Cover::Hide => Proposal {
@@ -138,7 +152,11 @@ mod tests {
                 parents: vec![("reports_to".to_owned(), "s_staff".to_owned())],
             },
         ];
-        let words: Vec<String> = proposals(&tables).into_iter().map(|p| p.words).collect();
+        let proposed = proposals(&tables);
+        let lifted = lifting("s", &proposed).unwrap();
+        assert!(lifted.contains("\"requiredPermissions\": [\"s.see_masked\"] beside it, and \"systemPermissions\""));
+        assert_eq!(lifting("s", &[]), None);
+        let words: Vec<String> = proposed.into_iter().map(|p| p.words).collect();
         assert_eq!(
             words,
             [

@@ -4,7 +4,7 @@ mod configured;
 mod tables;
 
 pub(crate) use configured::{ConfiguredTrial, of_configuration};
-pub(crate) use tables::ROWS;
+pub(crate) use tables::{ROWS, Untried};
 
 use crate::cli::{file_error, user_entry};
 use crate::config::Config;
@@ -25,7 +25,7 @@ use tables::{TrialResult, TriedTable, try_tables};
 const ROUNDS: usize = 4;
 const USER: &str = "trial";
 
-/// What of a description can be read, and the tables that there was no time for.
+/// What of a description can be read, and the tables that were not tried.
 ///
 /// # Errors
 /// Nothing is left; a gate over the source cannot be built; files beside the configuration that cannot be written.
@@ -33,7 +33,7 @@ pub(super) fn readable(
     mut described: Described,
     config: &Path,
     output: &mut Output,
-) -> Result<(Described, Vec<String>)> {
+) -> Result<(Described, Vec<Untried>)> {
     let mut untried = Vec::new();
     for _ in 0..ROUNDS {
         let found = try_all(&described, config, output)?;

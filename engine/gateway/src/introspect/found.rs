@@ -11,6 +11,8 @@ pub(super) struct Found {
     pub(super) remote: String,
     /// Its schema, if the metadata must say so; `remote` begins with it.
     pub(super) schema: Option<String>,
+    /// Its rows are those of other tables, read with the rights of the source's login.
+    pub(super) is_view: bool,
     pub(super) columns: Vec<FoundColumn>,
     /// Columns of the primary key, in its order.
     pub(super) primary_key: Vec<String>,

@@ -17,7 +17,7 @@ pub(super) async fn read(path: &Path) -> Result<(Vec<Found>, Vec<String>)> {
     };
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
-    let names = "SELECT m.name, coalesce(l.type = 'virtual', false) FROM sqlite_master m \
+    let names = "SELECT m.name, coalesce(l.type = 'virtual', false), m.type = 'view' FROM sqlite_master m \
                  LEFT JOIN pragma_table_list l ON l.schema = 'main' AND l.name = m.name \
                  WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
                  AND coalesce(l.type, '') <> 'shadow' ORDER BY m.name";
@@ -29,8 +29,9 @@ pub(super) async fn read(path: &Path) -> Result<(Vec<Found>, Vec<String>)> {
             left_out.push(format!("left out: {name} (a virtual table)"));
             continue;
         }
+        let is_view = row.try_get(2).map_err(failed)?;
         match table(&mut connection, &name).await {
-            Ok(found) => tables.push(found),
+            Ok(found) => tables.push(Found { is_view, ..found }),
             Err(error) => left_out.push(format!("left out: {name} ({})", reason(&error))),
         }
     }

@@ -73,7 +73,7 @@ fn indexes(object: &Object, groups: &[UniqueGroup], has_organizations: bool) -> 
     unique.chain(references).collect()
 }
 
-/// PostgreSQL cuts names at 63 bytes: of two that are equal up to there, the second index would not be made, and nobody told.
+/// PostgreSQL cuts names at 63 bytes: of two that are equal up to there, the second index would silently not be made.
 fn index_name(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_BYTES_MAX {
         return Cow::Borrowed(name);

@@ -126,6 +126,7 @@ pub(super) fn document(file: &str, text: String, format: Format, findings: &Find
         }
         Err(error) => {
             report(error.span, error.message, None, &text);
+            findings.miss_file();
             None
         }
     }
@@ -148,6 +149,8 @@ pub(super) fn stray_rows(rows: &RowFile, snapshot: &Snapshot) -> Option<Diagnost
     Some(finding)
 }
 
+/// What cannot be read.
 fn error(path: &Path, message: &str, findings: &Findings) {
+    findings.miss_file();
     findings.add(Diagnostic::outside(Severity::Error, &path.display().to_string(), message));
 }

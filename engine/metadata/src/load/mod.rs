@@ -14,7 +14,7 @@ mod stack;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Protocol, Snapshot, TenancyPosture};
-use crate::read::{At, Document, Findings};
+use crate::read::{At, Document, FindingParts, Findings};
 use crate::syntax::Format;
 use std::fmt;
 use std::path::Path;
@@ -52,6 +52,24 @@ pub struct LoadError {
     pub diagnostics: Vec<Diagnostic>,
     /// Further errors that are not listed.
     pub unlisted: usize,
+    /// Errors about names that may only follow from a file that cannot be read. They are not listed either.
+    pub unjudged: usize,
+}
+
+impl LoadError {
+    /// What is not among the errors, in sentences.
+    #[must_use]
+    pub fn unsaid(&self) -> Vec<String> {
+        let unlisted = (self.unlisted > 0).then(|| format!("{} more errors are not listed", self.unlisted));
+        let names = if self.unjudged == 1 { "name" } else { "names" };
+        let unjudged = (self.unjudged > 0).then(|| {
+            format!(
+                "{} {names} cannot be judged: what they stand for may be in a file that cannot be read",
+                self.unjudged
+            )
+        });
+        unlisted.into_iter().chain(unjudged).collect()
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -62,8 +80,8 @@ impl fmt::Display for LoadError {
             }
             write!(f, "{diagnostic}")?;
         }
-        if self.unlisted > 0 {
-            write!(f, "\n\n{} more errors are not listed", self.unlisted)?;
+        for unsaid in self.unsaid() {
+            write!(f, "\n\n{unsaid}")?;
         }
         Ok(())
     }
@@ -136,6 +154,39 @@ fn build(
 /// The warnings, or the errors.
 fn finish(findings: Findings) -> Result<Vec<Diagnostic>, LoadError> {
     let failed = findings.failed();
-    let (diagnostics, warnings, unlisted) = findings.into_parts();
-    if failed { Err(LoadError { diagnostics, unlisted }) } else { Ok(warnings) }
+    let FindingParts { errors: diagnostics, warnings, unlisted, unjudged } = findings.into_parts();
+    if failed { Err(LoadError { diagnostics, unlisted, unjudged }) } else { Ok(warnings) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Objects of a file that cannot be read are not there: names of them are no mistakes.
+    #[test]
+    fn a_file_that_cannot_be_read_is_one_error() {
+        let folder = std::env::temp_dir().join(format!("querygate-unread-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        write("a.json", r#"{"objects": [{"name": "lead" "fields": {}}]}"#);
+        write(
+            "b.json",
+            r#"{"permissions": [{"name": "s1", "objects": {"lead": {"allowRead": true}, "leed": {"allowRead": true}},
+                "fields": {"lead.name": {"readable": false}}}],
+                "hooks": [{"name": "h", "object": "lead", "events": ["beforeInsert"]}],
+                "querygate": {"tables": {"lead": {}}}}"#,
+        );
+        let error = load(&folder, &LoadOptions::default()).unwrap_err();
+        assert_eq!((error.diagnostics.len(), error.unlisted, error.unjudged), (1, 0, 5), "{error}");
+        assert!(error.diagnostics[0].location.file.ends_with("a.json"), "{error}");
+        assert!(error.to_string().ends_with(&error.unsaid()[0]) && error.unsaid()[0].starts_with("5 names"), "{error}");
+        // Other mistakes of the files that can be read are said at once.
+        write("c.json", r#"{"objects": [{"name": "Big", "fields": {}}]}"#);
+        assert_eq!(load(&folder, &LoadOptions::default()).unwrap_err().diagnostics.len(), 2);
+        write("a.json", r#"{"objects": [{"name": "lead", "fields": {"name": {"type": "text"}}}]}"#);
+        write("c.json", "{}");
+        let error = load(&folder, &LoadOptions::default()).unwrap_err();
+        assert_eq!((error.diagnostics.len(), error.unjudged), (1, 0), "{error}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

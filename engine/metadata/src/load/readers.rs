@@ -4,6 +4,7 @@
 pub(super) mod field;
 pub(super) mod hook_filters;
 pub(super) mod object;
+pub(super) mod parts;
 pub(super) mod permission;
 pub(super) mod shapes;
 pub(super) mod source;

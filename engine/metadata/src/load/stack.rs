@@ -6,7 +6,7 @@ use super::picklists::{PicklistDraft, read_picklist, read_picklist_extension};
 use super::readers::hook_filters::{FilterDraft, read_filters};
 use super::readers::object::{ObjectDraft, read_extension, read_object};
 use super::readers::tables::{TableDraft, read_tables};
-use super::readers::{permission, shapes, source, webhook};
+use super::readers::{parts, permission, shapes, source, webhook};
 use crate::model::{
     Capability, Datasource, Declared, Extension, MappingRule, Package, PermissionSet, Position, SeedData, SharingRule,
     Webhook,
@@ -173,12 +173,14 @@ impl<'a> Drafts<'a> {
         for at in map.list("flows") {
             self.check_flow(at);
         }
+        parts::look_through_analytics(map);
         warn_unenforced(map);
     }
 
     fn read_hook(&mut self, at: &At<'a>) {
         let Some(hook) = at.open() else { return };
         let Some(name) = hook.required("name").and_then(|at| at.text()) else { return };
+        parts::look_through_hook(&hook);
         self.hooks.push(Declared { name, value: at.node.to_json(), location: at.location() });
         if let Some(handler) = hook.get("handler") {
             native::read(&handler, NativeKind::Hook, &mut self.links);

@@ -1,5 +1,6 @@
 //! A value in a document with its key path: typed accessors that report what they refuse.
 
+use super::shape::slip_of;
 use super::{Document, Findings, Map, Shape, nearest};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{Dialect, Expression, Location};
@@ -119,6 +120,19 @@ impl<'a> At<'a> {
             }
             let hint = nearest(key, shape.keys()).map(|near| format!("Did you mean '{near}'?"));
             at.key_error(format!("unknown key '{key}' in {}", shape.what), hint);
+        }
+        Some(map)
+    }
+
+    /// A mapping of which the gate reads a part, and which other releases may extend: other keys are accepted. One that is a slip of a key
+    /// that is read, and missing, is warned of.
+    pub(crate) fn part(&self, shape: &'static Shape) -> Option<Map<'a>> {
+        let map = self.open()?;
+        for (key, at) in map.entries().filter(|(key, _)| !shape.knows(key)) {
+            let missing = shape.read.iter().copied().filter(|known| map.get(known).is_none());
+            if let Some(near) = slip_of(key, missing) {
+                at.warn(format!("key '{key}' of {} is not read", shape.what), Some(format!("Did you mean '{near}'?")));
+            }
         }
         Some(map)
     }

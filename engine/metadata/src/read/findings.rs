@@ -35,10 +35,42 @@ pub(crate) struct Findings {
     warnings: RefCell<Vec<Diagnostic>>,
     unlisted_errors: Cell<usize>,
     unlisted_warnings: Cell<usize>,
+    /// A file cannot be read: what names stand for may be in it.
+    misses_file: Cell<bool>,
+    is_resolving: Cell<bool>,
+    unjudged: Cell<usize>,
+}
+
+/// All findings of one load.
+pub(crate) struct FindingParts {
+    /// In order of place, as the warnings.
+    pub(crate) errors: Vec<Diagnostic>,
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// Errors that are not listed.
+    pub(crate) unlisted: usize,
+    /// Errors about names that may only follow from a file that cannot be read.
+    pub(crate) unjudged: usize,
 }
 
 impl Findings {
+    /// Notes that a file cannot be read.
+    pub(crate) fn miss_file(&self) {
+        self.misses_file.set(true);
+    }
+
+    /// Looks up what names stand for. Where a file is missing, an error of it may only follow from that: it is counted, and not listed.
+    pub(crate) fn resolving<T>(&self, resolve: impl FnOnce() -> T) -> T {
+        self.is_resolving.set(true);
+        let resolved = resolve();
+        self.is_resolving.set(false);
+        resolved
+    }
+
     pub(crate) fn add(&self, diagnostic: Diagnostic) {
+        if diagnostic.severity == Severity::Error && self.misses_file.get() && self.is_resolving.get() {
+            self.unjudged.set(self.unjudged.get() + 1);
+            return;
+        }
         let (list, unlisted, max) = match diagnostic.severity {
             Severity::Error => (&self.errors, &self.unlisted_errors, ERRORS_MAX),
             Severity::Warning => (&self.warnings, &self.unlisted_warnings, WARNINGS_MAX),
@@ -55,8 +87,7 @@ impl Findings {
         !self.errors.borrow().is_empty()
     }
 
-    /// Errors in order of place, warnings in order of place, and how many errors are not listed.
-    pub(crate) fn into_parts(self) -> (Vec<Diagnostic>, Vec<Diagnostic>, usize) {
+    pub(crate) fn into_parts(self) -> FindingParts {
         let mut errors = self.errors.into_inner();
         let mut warnings = self.warnings.into_inner();
         errors.sort_by(|a, b| a.location.cmp(&b.location));
@@ -65,6 +96,6 @@ impl Findings {
             let message = format!("{} more warnings are not listed", self.unlisted_warnings.get());
             warnings.push(Diagnostic::outside(Severity::Warning, "metadata", &message));
         }
-        (errors, warnings, self.unlisted_errors.get())
+        FindingParts { errors, warnings, unlisted: self.unlisted_errors.get(), unjudged: self.unjudged.get() }
     }
 }

@@ -6,7 +6,7 @@ mod map;
 mod shape;
 
 pub(crate) use at::{At, is_foreign_name, is_name};
-pub(crate) use findings::{Document, Findings};
+pub(crate) use findings::{Document, FindingParts, Findings};
 pub(crate) use map::Map;
 pub(crate) use shape::Shape;
 pub use shape::nearest;

@@ -59,9 +59,39 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate, _)| candidate)
 }
 
+/// Letters of the shortest key that another one may be a slip of.
+const SLIP_LETTERS_MIN: usize = 4;
+/// Letters of a key in which two may be wrong.
+const TWO_SLIPS_LETTERS_MIN: usize = 6;
+
+/// The candidate that `key` is a slip of, by one letter, in a long one two. Stricter than [`nearest`]: a key that is not known here may
+/// be one of another release.
+pub(super) fn slip_of<'a>(key: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = nearest(key, candidates)?;
+    let letters = near.chars().count();
+    let most = if letters < TWO_SLIPS_LETTERS_MIN { 1 } else { 2 };
+    let distance = strsim::damerau_levenshtein(&key.to_lowercase(), &near.to_lowercase());
+    (letters >= SLIP_LETTERS_MIN && distance <= most).then_some(near)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slips_are_nearer_than_other_words() {
+        for (key, expected) in [
+            ("conditon", Some("condition")),
+            ("Condition", Some("condition")),
+            ("tpye", Some("type")),
+            ("typeName", None),
+            ("conditional", Some("condition")),
+            ("conditionals", None),
+            ("sqk", None),
+        ] {
+            assert_eq!(slip_of(key, ["condition", "type", "sql"]), expected, "{key}");
+        }
+    }
 
     #[test]
     fn nearest_names() {

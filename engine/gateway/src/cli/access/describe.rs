@@ -1,4 +1,4 @@
-//! Policy values as text for administrators. Never part of a statement.
+//! Policy values as text for administrators, as they are applied: what a row without a value does can be read. Never part of a statement.
 
 use querygate_policy::filter::{CompareOp, FilterValue, Operand, Test, TextKind};
 use querygate_policy::{Mask, RowFilter};
@@ -21,7 +21,8 @@ pub(super) fn filter(filter: &RowFilter) -> String {
         RowFilter::Nothing => "none".to_owned(),
         RowFilter::And(members) => join(members, " and ", "all"),
         RowFilter::Or(members) => join(members, " or ", "none"),
-        RowFilter::Not(inner) => format!("not ({})", self::filter(inner)),
+        // No test of a filter is unknown: where the inner one fails for want of a value, this one holds.
+        RowFilter::Not(inner) => format!("({}) is not true", self::filter(inner)),
         RowFilter::Test(test) => self::test(test),
     }
 }
@@ -39,14 +40,19 @@ fn join(members: &[RowFilter], word: &str, empty: &str) -> String {
 
 fn test(test: &Test) -> String {
     match test {
+        Test::Compare { column, op: CompareOp::Ne, value } => format!("{column} is distinct from {}", operand(value)),
         Test::Compare { column, op, value } => format!("{column} {} {}", operator(*op), operand(value)),
-        Test::CompareColumns { left, op, right, add_days: 0 } => format!("{left} {} {right}", operator(*op)),
         Test::CompareColumns { left, op, right, add_days } => {
-            format!("{left} {} {right} + {add_days} days", operator(*op))
+            let days = if *add_days == 0 { String::new() } else { format!(" + {add_days} days") };
+            let compared = format!("{left} {} {right}{days}", operator(*op));
+            match op {
+                CompareOp::Ne => format!("({compared} or {left} is null or {right} is null)"),
+                CompareOp::Eq | CompareOp::Lt | CompareOp::Le | CompareOp::Gt | CompareOp::Ge => compared,
+            }
         }
         Test::In { column, values, negated } => {
             let values = values.iter().map(operand).collect::<Vec<_>>().join(", ");
-            format!("{column} {}in ({values})", not(*negated))
+            or_null(column, &format!("{column} {}in ({values})", not(*negated)), *negated)
         }
         Test::IsNull { column, negated } => format!("{column} is {}null", not(*negated)),
         Test::Text { column, kind, pattern, negated } => {
@@ -58,7 +64,7 @@ fn test(test: &Test) -> String {
                 TextKind::ILike => "like (any ASCII case)",
                 TextKind::IContains => "contains (any ASCII case)",
             };
-            format!("{}{column} {verb} {}", not(*negated), operand(pattern))
+            or_null(column, &format!("{}{column} {verb} {}", not(*negated), operand(pattern)), *negated)
         }
         Test::ListContains { column, value } => format!("{column} has {}", operand(value)),
         Test::HasElements { column } => format!("{column} has elements"),
@@ -66,6 +72,11 @@ fn test(test: &Test) -> String {
             format!("{column} in ({select} of {object} where {})", self::filter(filter))
         }
     }
+}
+
+/// A negated test holds for a row without a value.
+fn or_null(column: &str, test: &str, negated: bool) -> String {
+    if negated { format!("({test} or {column} is null)") } else { test.to_owned() }
 }
 
 fn not(negated: bool) -> &'static str {
@@ -100,5 +111,33 @@ fn value(value: &FilterValue) -> String {
         FilterValue::Timestamp(ms) => chrono::DateTime::from_timestamp_millis(*ms)
             .map_or_else(|| format!("{ms} ms"), |instant| instant.to_rfc3339()),
         FilterValue::Time(ms) => format!("{ms} ms after midnight"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader of SQL must see which rows pass: those without a value are among them.
+    #[test]
+    fn what_holds_for_a_row_without_a_value_says_so() {
+        let us = || Operand::Literal(FilterValue::Text("us".to_owned()));
+        let region = || "region".to_owned();
+        let compare = |op| RowFilter::Test(Test::Compare { column: region(), op, value: us() });
+        let columns = |op| Test::CompareColumns { left: "a".to_owned(), op, right: "b".to_owned(), add_days: 0 };
+        let within = |negated| Test::In { column: region(), values: vec![us()], negated };
+        let text = |negated| Test::Text { column: region(), kind: TextKind::Contains, pattern: us(), negated };
+        for (applied, expected) in [
+            (compare(CompareOp::Ne), "region is distinct from 'us'"),
+            (compare(CompareOp::Eq), "region = 'us'"),
+            (RowFilter::Test(columns(CompareOp::Ne)), "(a <> b or a is null or b is null)"),
+            (RowFilter::Test(columns(CompareOp::Le)), "a <= b"),
+            (RowFilter::Test(within(true)), "(region not in ('us') or region is null)"),
+            (RowFilter::Test(within(false)), "region in ('us')"),
+            (RowFilter::Test(text(true)), "(not region contains 'us' or region is null)"),
+            (RowFilter::Not(Box::new(compare(CompareOp::Eq))), "(region = 'us') is not true"),
+        ] {
+            assert_eq!(filter(&applied), expected);
+        }
     }
 }

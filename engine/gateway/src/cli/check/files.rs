@@ -1,9 +1,13 @@
-//! What a check says of files beside the configuration that serving opens: certificates, keys and the audit file, before anything else, and
-//! sources that are local files. Writes nothing.
+//! What a check says of files beside the configuration that serving opens: certificates, keys and the audit file, before anything else,
+//! sources that are local files, and tables without files. Writes nothing.
 
+use super::rules::excerpt;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::{Config, FileStore, Source, SourceKind};
+use crate::introspect::Unreadable;
 use crate::tls;
+use querygate_metadata::model::Snapshot;
+use querygate_metadata::{Diagnostic as Finding, Severity};
 use rustix::fs::{Access, access};
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -54,6 +58,20 @@ fn absent_source(source: &Source) -> Option<Diagnostic> {
     Some(
         Diagnostic::warning(Some(source.span.clone()), message).label("its tables are refused until it can").help(help),
     )
+}
+
+/// Objects in files of which there are none, or none that can be read.
+pub(super) fn absent_tables(snapshot: &Snapshot, fileless: &[(String, Unreadable)]) -> Vec<Finding> {
+    let finding = |(source, found): &(String, Unreadable)| {
+        let object = snapshot.object(&found.table)?;
+        let (files, name, reason) = (object.table_name(), &object.name, &found.reason);
+        let message = format!("the files `{files}` of '{name}' cannot be read in source `{source}`: {reason}");
+        let mut finding = excerpt(Finding::at(Severity::Warning, &object.location, &message));
+        let hint = "`external.remoteName` is a file, a folder or a pattern below the source's folder.";
+        finding.hint = Some(hint.to_owned());
+        Some(finding)
+    };
+    fileless.iter().filter_map(finding).collect()
 }
 
 /// Whether what is there is of the kind that is expected, and may be read.

@@ -4,7 +4,7 @@ use super::super::check::count;
 use super::finding::Finding;
 use crate::config::tls::Tls;
 use crate::config::{Config, Source, SourceKind};
-use crate::init::{ConfiguredTrial, ROWS};
+use crate::init::{ConfiguredTrial, ROWS, Untried};
 use crate::introspect::Unreadable;
 use crate::wiring::{Away, SourceState, Vitals, grouped};
 use querygate_types::Result;
@@ -139,14 +139,16 @@ pub(super) fn values(tried: Result<ConfiguredTrial>) -> Vec<Finding> {
         }
     };
     let mut found: Vec<Finding> = tried.unreadable.iter().map(|(source, found)| value(CHECK, source, found)).collect();
+    found.extend(tried.fileless.iter().map(|(source, found)| {
+        let what = format!("the files of `{}` cannot be read: {}", found.table, found.reason);
+        let advice = "put them where `external.remoteName` of the object looks for them, or correct it";
+        Finding::warning("source.tables", source, what).advise(advice)
+    }));
     if found.is_empty() && tried.tables > 0 {
         let what = format!("the first {ROWS} rows of {} can be read", count(tried.tables, "table"));
         found.push(Finding::ok(CHECK, "tables", what));
     }
-    if let [first, ..] = tried.untried.as_slice() {
-        let what = format!("there was no time to try {}, `{first}` first", count(tried.untried.len(), "table"));
-        found.push(Finding::ok(CHECK, "tables", what));
-    }
+    found.extend(Untried::sentences(&tried.untried).into_iter().map(|what| Finding::ok(CHECK, "tables", what)));
     found
 }
 
@@ -202,6 +204,18 @@ mod tests {
         assert!(reachable(&away).advice.unwrap().starts_with("start the server"));
         away.away = Some(why(Some("look at the source's user and password")));
         assert_eq!(reachable(&away).advice.as_deref(), Some("look at the source's user and password"));
+    }
+
+    #[test]
+    fn a_table_without_files_is_warned_of() {
+        let reason = "no file matches below \"two.csv\"".to_owned();
+        let code = querygate_types::ErrorCode::SourceError;
+        let lost = Unreadable { table: "two".to_owned(), column: None, reason, code };
+        let fileless = vec![("lake".to_owned(), lost)];
+        let found = values(Ok(ConfiguredTrial { tables: 1, fileless, ..ConfiguredTrial::default() }));
+        let [found] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((found.level, found.check, found.subject.as_str()), (Level::Warning, "source.tables", "lake"));
+        assert!(found.what.contains("`two`") && found.what.contains("two.csv"), "{}", found.what);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::SourceKind;
 use crate::config::syntax::diagnostic::{Diagnostic, nearest};
-use crate::config::syntax::secret::{Environment, Secret};
+use crate::config::syntax::secret::{Environment, Secret, remedy};
 use crate::config::syntax::table::{At, Table};
 use querygate_extension::Kind;
 use std::collections::BTreeMap;
@@ -32,7 +32,10 @@ pub(super) fn resolve(table: &Table<'_>, kind: At<String>, environment: &Environ
     for (key, reference) in named {
         match environment.secret(&reference.value) {
             Ok(secret) => drop(secrets.insert(key, secret)),
-            Err(message) => table.error(reference.span, format!("`{key}`: {message}")),
+            Err(message) => {
+                let found = Diagnostic::error(Some(reference.span), format!("`{key}`: {message}"));
+                table.push(found.help(remedy(&reference.value)));
+            }
         }
     }
     let known = environment.extensions().names(Kind::Source);

@@ -122,3 +122,14 @@ impl Environment {
         Err("a secret must be given as \"env:NAME\" or \"file:PATH\"".to_owned())
     }
 }
+
+/// What to do about a reference that [`Environment::secret`] cannot read.
+pub(in crate::config) fn remedy(reference: &str) -> &'static str {
+    if reference.starts_with("env:") {
+        "set the variable where the gate runs, and for this command too, or give the secret as \"file:PATH\""
+    } else if reference.starts_with("file:") {
+        "make the file, readable for the gate's user; its path is seen from the folder of the configuration"
+    } else {
+        "put it into a variable or a file, and name that one here"
+    }
+}

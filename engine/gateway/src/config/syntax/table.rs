@@ -319,6 +319,12 @@ impl<'a> Table<'a> {
         table.iter().map(|(k, v)| (At { value: k.get_ref().clone().into_owned(), span: k.span() }, v)).collect()
     }
 
+    /// Where the value of a key of one of its tables stands, whether it is asked for or not.
+    pub(crate) fn place(&self, table: &str, key: &str) -> Option<Range<usize>> {
+        let (_, _, inner) = self.entries.iter().find(|(name, _, _)| *name == table)?;
+        inner.get_ref().as_table()?.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.span())
+    }
+
     fn key_span(&self, key: &str) -> Range<usize> {
         self.entries.iter().find(|(name, _, _)| *name == key).map_or(self.span.clone(), |(_, span, _)| span.clone())
     }

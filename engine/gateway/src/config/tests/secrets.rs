@@ -24,6 +24,7 @@ fn secrets_must_be_references_that_resolve() {
     check(&source("AKIAPLAIN"), "`secret_access_key`: a secret must be given as \"env:NAME\" or \"file:PATH\"");
     assert!(!read(&source("AKIAPLAIN")).1.contains("AKIAPLAIN"));
     check(&source("env:NONE"), "environment variable `NONE` is not set");
+    check(&source("env:NONE"), "= help: set the variable where the gate runs");
     check(&source("file:/no/such"), "cannot read secret file /no/such");
 }
 

@@ -1,8 +1,8 @@
 //! The trial of a gate that is configured: its own metadata and sources, read by a reader of all of it.
 
-use super::tables::{TriedTable, try_tables};
+use super::tables::{TriedTable, Untried, try_tables};
 use crate::cli::file_error;
-use crate::config::{Config, MetadataWebhooks, Source};
+use crate::config::{Config, FileStore, MetadataWebhooks, Source, SourceKind};
 use crate::introspect::Unreadable;
 use crate::naming::sql_names;
 use crate::serve::Threads;
@@ -24,12 +24,14 @@ pub(crate) struct ConfiguredTrial {
     pub(crate) tables: usize,
     /// Source and what of it cannot be read. Tables have the names of their objects, columns those of their fields.
     pub(crate) unreadable: Vec<(String, Unreadable)>,
-    /// Objects whose tables there was no time for.
-    pub(crate) untried: Vec<String>,
+    /// Source of files and table that has none there, or none that can be read. Its folder is there.
+    pub(crate) fileless: Vec<(String, Unreadable)>,
+    /// By the names of their objects.
+    pub(crate) untried: Vec<Untried>,
 }
 
 /// Reads the first rows of each table that a configuration serves, past its policies: the reader is of this process alone. In an isolated
-/// deployment rows of organizations are not read. What keeps a source or a table away is another check's.
+/// deployment rows of organizations are not read.
 ///
 /// # Errors
 /// A source that cannot be opened; a folder for temporary files that cannot be written.
@@ -68,12 +70,31 @@ pub(crate) fn of_configuration(config: &Config, snapshot: &Snapshot) -> Result<C
     let found = found?;
     let source_of = |object: &str| snapshot.object(object).map(|object| object.datasource.clone()).unwrap_or_default();
     let (unreadable, away): (Vec<_>, Vec<_>) = found.unreadable.into_iter().partition(is_of_rows);
-    let away: BTreeSet<&str> = away.iter().map(|found| found.table.as_str()).collect();
+    let lost: BTreeSet<&str> = away.iter().map(|found| found.table.as_str()).collect();
+    let tables = tables.len().saturating_sub(found.untried.len() + lost.len());
+    let placed = |found: Unreadable| (source_of(&found.table), found);
     Ok(ConfiguredTrial {
-        tables: tables.len().saturating_sub(found.untried.len() + away.len()),
-        unreadable: unreadable.into_iter().map(|found| (source_of(&found.table), found)).collect(),
+        tables,
+        unreadable: unreadable.into_iter().map(placed).collect(),
+        fileless: away.into_iter().map(placed).filter(|(source, found)| is_fileless(config, source, found)).collect(),
         untried: found.untried,
     })
+}
+
+/// Whether a table is away for want of its files, and not for want of their folder or store, which is said of the source.
+fn is_fileless(config: &Config, source: &str, found: &Unreadable) -> bool {
+    let source = config.sources.iter().find(|own| own.name == source);
+    let has_place = source.is_some_and(|source| match &source.kind {
+        SourceKind::Files { store: FileStore::Local(folder), .. } => std::fs::read_dir(folder).is_ok(),
+        SourceKind::Files { store: FileStore::S3(_), .. } => true,
+        SourceKind::Sqlite { .. }
+        | SourceKind::Mysql(_)
+        | SourceKind::Mongodb(_)
+        | SourceKind::Postgres(_)
+        | SourceKind::Memory { .. }
+        | SourceKind::Native(_) => false,
+    });
+    has_place && !found.code.sqlstate().starts_with("08")
 }
 
 /// The configured metadata, and beside it a set of rights that reads all of it.

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use querygate_query_api::outcome::Outcome;
 use querygate_query_api::service::{ClientInfo, Delivery, Door, QueryService, Session};
 use querygate_types::principal::Principal;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,11 +28,42 @@ pub(super) struct TriedTable {
     pub(super) columns: Vec<(String, String)>,
 }
 
+/// A table that was not tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Untried {
+    /// By its source's name, or that of its object.
+    pub(crate) table: String,
+    /// Why it was refused a connection, a turn or memory; `None`: there was no time for it.
+    pub(crate) why: Option<String>,
+}
+
+impl Untried {
+    /// What is to be said of all of them: those that there was no time for, and those that were refused.
+    pub(crate) fn sentences(all: &[Self]) -> Vec<String> {
+        let tables = |number: usize| if number == 1 { "1 table".to_owned() } else { format!("{number} tables") };
+        let late: Vec<&Self> = all.iter().filter(|one| one.why.is_none()).collect();
+        let late = late
+            .first()
+            .map(|first| format!("there was no time to try {}, `{}` first", tables(late.len()), first.table));
+        let refused: Vec<(&Self, &String)> = all.iter().filter_map(|one| Some((one, one.why.as_ref()?))).collect();
+        let refused = refused.first().map(|(first, why)| {
+            format!("{} could not be tried, `{}` first: {why}", tables(refused.len()), first.table)
+        });
+        late.into_iter().chain(refused).collect()
+    }
+}
+
 #[derive(Default)]
 pub(super) struct TrialResult {
     pub(super) unreadable: Vec<Unreadable>,
-    /// Tables, as their sources call them, that there was no time for.
-    pub(super) untried: Vec<String>,
+    pub(super) untried: Vec<Untried>,
+}
+
+/// What became of one table's trial.
+enum Tried {
+    Read(Vec<Unreadable>),
+    Late,
+    Refused(String),
 }
 
 /// Reads tables one after the other, some at once. `progress` gets how many were read.
@@ -46,7 +77,7 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
     let until = Instant::now() + TRIAL_TIME;
     let tried = stream::iter(tables).map(|table| async move {
         if Instant::now() > until {
-            return Ok(None);
+            return Ok(Tried::Late);
         }
         let client = ClientInfo {
             door: Door::Shell,
@@ -54,7 +85,10 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
             peer: None,
             settings: vec![("statement_timeout".to_owned(), TABLE_TIME.to_owned())],
         };
-        let session = service.open(Arc::clone(principal), client).await?;
+        let session = match service.open(Arc::clone(principal), client).await {
+            Err(error) if is_for_want(&error) => return Ok(wanting(&error)),
+            opened => opened?,
+        };
         let found = try_table(session.as_ref(), table).await;
         session.close().await;
         found
@@ -62,10 +96,17 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
     let mut tried = tried.buffered(AT_ONCE);
     let (mut found, mut count) = (TrialResult::default(), 0);
     while let Some(one) = tried.next().await {
-        match one? {
-            Some(unreadable) => found.unreadable.extend(unreadable),
-            // They come in their order.
-            None => found.untried.extend(tables.get(count).map(|table| table.remote.clone())),
+        let why = match one? {
+            Tried::Read(unreadable) => {
+                found.unreadable.extend(unreadable);
+                None
+            }
+            Tried::Late => Some(None),
+            Tried::Refused(why) => Some(Some(why)),
+        };
+        // They come in their order.
+        if let (Some(why), Some(table)) = (why, tables.get(count)) {
+            found.untried.push(Untried { table: table.remote.clone(), why });
         }
         count += 1;
         progress(count)?;
@@ -73,18 +114,17 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
     Ok(found)
 }
 
-/// What cannot be read; `None`: there was not the time, or the room, to find out.
-async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<Option<Vec<Unreadable>>> {
+async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<Tried> {
     let unreadable = |column: Option<&String>, error: &Error| Unreadable {
         table: table.remote.clone(),
         column: column.cloned(),
         reason: reason(error),
         code: error.code(),
     };
-    let Some(name) = &table.sql_name else { return Ok(Some(Vec::new())) };
-    let Err(error) = read(session, name, "*").await else { return Ok(Some(Vec::new())) };
+    let Some(name) = &table.sql_name else { return Ok(Tried::Read(Vec::new())) };
+    let Err(error) = read(session, name, "*").await else { return Ok(Tried::Read(Vec::new())) };
     if is_for_want(&error) {
-        return Ok(None);
+        return Ok(wanting(&error));
     }
     let mut failed = Vec::new();
     for (field, column) in &table.columns {
@@ -96,9 +136,9 @@ async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<Option<V
     // What is wrong with each column may be each column's; where rows cannot be read without any, it is the table's.
     let is_of_table = failed.len() == table.columns.len() && read(session, name, "1").await.is_err();
     if failed.is_empty() || is_of_table {
-        return Ok(Some(vec![unreadable(None, &error)]));
+        return Ok(Tried::Read(vec![unreadable(None, &error)]));
     }
-    Ok(Some(failed))
+    Ok(Tried::Read(failed))
 }
 
 /// Whether it says that time, memory or another share was used up, and nothing of the rows. By PostgreSQL's classes of errors: 53 is
@@ -106,6 +146,14 @@ async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<Option<V
 fn is_for_want(error: &Error) -> bool {
     let code = error.code().sqlstate();
     code.starts_with("53") || code.starts_with("57")
+}
+
+/// What was wanting: the time of a table, or something that was refused.
+fn wanting(error: &Error) -> Tried {
+    match error.code() {
+        ErrorCode::QueryCanceled | ErrorCode::StatementTimeout => Tried::Late,
+        _ => Tried::Refused(reason(error)),
+    }
 }
 
 fn reason(error: &Error) -> String {
@@ -123,4 +171,26 @@ async fn read(session: &dyn Session, table: &str, columns: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_not_said_to_be_late() {
+        let full = Error::new(ErrorCode::TooManyConnections, "all turns are taken");
+        let Tried::Refused(why) = wanting(&full) else { panic!("it is late") };
+        assert!(is_for_want(&full) && matches!(wanting(&Error::new(ErrorCode::StatementTimeout, "")), Tried::Late));
+        let untried = |table: &str, why: Option<&str>| Untried { table: table.to_owned(), why: why.map(str::to_owned) };
+        let all = [untried("a", Some(&why)), untried("b", None), untried("c", None)];
+        assert_eq!(
+            Untried::sentences(&all),
+            [
+                "there was no time to try 2 tables, `b` first",
+                "1 table could not be tried, `a` first: all turns are taken"
+            ]
+        );
+        assert_eq!(Untried::sentences(&[]), Vec::<String>::new());
+    }
 }
