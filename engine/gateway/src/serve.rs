@@ -120,7 +120,7 @@ fn rest_address(config: &Config) -> Option<SocketAddr> {
     config.rest.as_ref().and_then(|rest| rest.address)
 }
 
-/// The same of one door.
+/// Whether one door can be opened there.
 pub(crate) fn is_free(door: &str, address: SocketAddr) -> Result<()> {
     std::net::TcpListener::bind(address).map(drop).map_err(|e| cannot_bind(door, address, &e))
 }

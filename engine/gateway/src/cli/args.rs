@@ -94,7 +94,7 @@ impl ConfigArg {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  querygate demo\n  querygate demo --dir /tmp/crm --pg 127.0.0.1:6000\n  psql 'postgres://sam:demo-sam@127.0.0.1:5433/demo'\n\nIn a browser, http://127.0.0.1:8080/ui shows queries, plans, index advice and anomalies to whoever logs in.\n\nThe folder holds the data, the metadata as ObjectStack files and querygate.toml. Edit them; a second start keeps what is there. Remove the folder to begin anew.\n\n--backends starts private PostgreSQL and MariaDB servers instead, and MongoDB where it is installed, beside Parquet files, introspects them and serves one query over all; Ctrl-C stops and removes them."
 )]
@@ -102,16 +102,16 @@ pub(super) struct DemoArgs {
     /// Folder for data, metadata and configuration
     #[arg(long, value_name = "DIR", default_value = "querygate-demo")]
     pub(super) dir: PathBuf,
-    /// Address of the Postgres port, IP:PORT; port 0 takes any free one [default: 127.0.0.1:5433]
+    /// Address of the Postgres port, IP:PORT; port 0 takes any free one [default: 127.0.0.1:5433, or the next free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) pg: Option<SocketAddr>,
-    /// Address of the HTTP port (health, metrics, pages) [default: 127.0.0.1:8080]
+    /// Address of the HTTP port (health, metrics, pages) [default: 127.0.0.1:8080, or the next free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
-    /// Address of the Flight SQL port [default: 127.0.0.1:8815]
+    /// Address of the Flight SQL port [default: 127.0.0.1:8815, or the next free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) flight: Option<SocketAddr>,
-    /// Address of the REST port [default: 127.0.0.1:8090]
+    /// Address of the REST port [default: 127.0.0.1:8090, or the next free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) rest: Option<SocketAddr>,
     /// Print all of the guide: every statement with its answers, and programs. It is in DIR/guide.txt, too

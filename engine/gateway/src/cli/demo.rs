@@ -14,10 +14,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
+/// How many ports are tried for a door whose usual one is taken, that one included. Usual ports are farther apart.
+const PORTS_TRIED: u16 = 10;
+
 pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     if args.backends {
         return backends(args, output);
     }
+    // One demo in a folder: another one would take away the files that it makes.
+    let _folder = demo::lock(&args.dir)?;
     let mut serving = None;
     if !args.seed_only {
         let layout = demo::describe(&args.dir)?;
@@ -83,15 +88,7 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
 
 /// The demo over private servers, which end with it.
 fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
-    let doors = [
-        ("postgres", args.pg, POSTGRES_PORT),
-        ("http", args.http, HTTP_PORT),
-        ("flight", args.flight, FLIGHT_PORT),
-        ("rest", args.rest, REST_PORT),
-    ];
-    for (door, address, port) in doors {
-        crate::serve::is_free(door, address.unwrap_or(loopback(port)))?;
-    }
+    let args = &with_ports(args, output)?;
     let running = demo::backends::start(args.writes, &mut |line| {
         let _ = output.note(line);
     })?;
@@ -107,10 +104,8 @@ fn backends(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
 
 /// Keeps the servers, for a gate of its own that may be killed and started again.
 fn until_stopped(running: &demo::backends::Running, args: &DemoArgs, output: &mut Output) -> Result<Ended> {
-    let at = |address: Option<SocketAddr>, port| Some(address.unwrap_or(loopback(port)));
-    let (postgres, http) = (at(args.pg, POSTGRES_PORT), at(args.http, HTTP_PORT));
-    let bound = Bound::default().with(Door::Postgres, postgres).with(Door::Http, http);
-    let bound = bound.with(Door::FlightSql, at(args.flight, FLIGHT_PORT));
+    let bound = Bound::default().with(Door::Postgres, args.pg).with(Door::Http, args.http);
+    let bound = bound.with(Door::FlightSql, args.flight);
     let text = demo::backends::guide::text(running, bound, false) + &demo::backends::stock::text(running, bound);
     output.text(&text).map_err(written)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
@@ -125,18 +120,87 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
+/// The usual address of a door, or where that is taken the next free port, which is said.
+///
+/// # Errors
+/// All of the [`PORTS_TRIED`] are taken.
+fn usual(door: Door, port: u16, output: &mut Output) -> Result<SocketAddr> {
+    let taken = match crate::serve::is_free(door.name(), loopback(port)) {
+        Ok(()) => return Ok(loopback(port)),
+        Err(error) => error,
+    };
+    let mut others = (1..PORTS_TRIED).map(|step| loopback(port + step));
+    let free = others.find(|address| crate::serve::is_free(door.name(), *address).is_ok()).ok_or(taken)?;
+    output
+        .note(&format!("port {port} is taken; {} is served on port {}", door.name(), free.port()))
+        .map_err(written)?;
+    Ok(free)
+}
+
+/// Where a door is opened: as the command line says, as the configuration says, or as is usual.
+fn placed(
+    named: Option<SocketAddr>,
+    configured: Option<SocketAddr>,
+    (door, port): (Door, u16),
+    output: &mut Output,
+) -> Result<Option<SocketAddr>> {
+    // A configuration that names no address has the usual one.
+    match named.or(configured.filter(|address| *address != loopback(port))) {
+        Some(address) => Ok(Some(address)),
+        None => usual(door, port, output).map(Some),
+    }
+}
+
+/// The arguments with the usual address of each door that they do not name.
+fn with_ports(args: &DemoArgs, output: &mut Output) -> Result<DemoArgs> {
+    let mut args = args.clone();
+    for (door, address, port) in [
+        (Door::Postgres, &mut args.pg, POSTGRES_PORT),
+        (Door::Http, &mut args.http, HTTP_PORT),
+        (Door::FlightSql, &mut args.flight, FLIGHT_PORT),
+        (Door::Rest, &mut args.rest, REST_PORT),
+    ] {
+        match *address {
+            Some(named) => crate::serve::is_free(door.name(), named)?,
+            None => *address = Some(usual(door, port, output)?),
+        }
+    }
+    Ok(args)
+}
+
 /// The demo's configuration with the addresses of the command line, or the usual ones.
 fn configured(file: &Path, args: &DemoArgs, output: &mut Output) -> Result<Config> {
     let mut config = load(file, output)?;
-    config.server.postgres = args.pg.or(config.server.postgres).or(Some(loopback(POSTGRES_PORT)));
-    config.server.http = args.http.or(config.server.http).or(Some(loopback(HTTP_PORT)));
-    config.flight.address = args.flight.or(config.flight.address).or(Some(loopback(FLIGHT_PORT)));
+    config.server.postgres = placed(args.pg, config.server.postgres, (Door::Postgres, POSTGRES_PORT), output)?;
+    config.server.http = placed(args.http, config.server.http, (Door::Http, HTTP_PORT), output)?;
+    config.flight.address = placed(args.flight, config.flight.address, (Door::FlightSql, FLIGHT_PORT), output)?;
     let rest = config.rest.get_or_insert_default();
-    rest.address = args.rest.or(rest.address).or(Some(loopback(REST_PORT)));
+    rest.address = placed(args.rest, rest.address, (Door::Rest, REST_PORT), output)?;
     if std::env::var_os("QUERYGATE_LOG").is_none() {
         // The guide is what a person should read.
         "warn".clone_into(&mut config.log.filter);
     }
     crate::logging::start(&config.log);
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_port_that_is_taken_gives_way_to_the_next_one_and_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let (mut output, captured) = Output::captured("");
+        let chosen = usual(Door::Postgres, port, &mut output).unwrap();
+        assert!(chosen.port() > port && chosen.port() < port + PORTS_TRIED, "{chosen}");
+        let said = format!("port {port} is taken; postgres is served on port {}\n", chosen.port());
+        assert_eq!(captured.text(), said);
+        // One that a person chose stays, whatever listens there: the doors say so themselves.
+        let named = taken.local_addr().ok();
+        let placed = placed(named, None, (Door::Postgres, port), &mut output).unwrap();
+        assert_eq!(placed, named);
+    }
 }

@@ -35,9 +35,13 @@ pub(crate) use setup::{DATABASE, DEMO_USERS, DemoUser, Layout, keep_learning};
 use company::{Company, SEED};
 use querygate_types::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What to do where the folder cannot be written.
+const HINT: &str = "The data take 105 MB. Make room, or choose another folder with --dir.";
 
 /// Written last: its presence means that the data is whole.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +59,24 @@ pub(crate) struct Seeded {
     /// The data was there already.
     pub(crate) reused: bool,
     pub(crate) seconds: f64,
+}
+
+/// Keeps a folder for one demo as long as the returned file is open.
+///
+/// # Errors
+/// Another demo runs there, or the folder cannot be written to.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("demo.lock");
+    std::fs::create_dir_all(folder).map_err(|e| disk(folder, &e))?;
+    let file = File::create(&path).map_err(|e| disk(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let said = format!("another demo runs in {}", folder.display());
+            Err(Error::new(ErrorCode::ConfigInvalid, said).with_hint("Stop it, or choose another folder with --dir."))
+        }
+        Err(TryLockError::Error(e)) => Err(disk(&path, &e)),
+    }
 }
 
 /// Writes what describes the demo in `folder`: metadata and configuration, no data.
@@ -145,7 +167,7 @@ fn remove_old(layout: &Layout, database: &Path) -> Result<()> {
 fn disk(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::DiskFull, format!("cannot write {}", path.display()))
         .with_detail(error.to_string())
-        .with_hint("Choose another folder with --dir.")
+        .with_hint(HINT)
 }
 
 #[cfg(test)]
@@ -157,6 +179,16 @@ mod tests {
 
     async fn made(folder: &Path, divisor: u32) -> Seeded {
         seed(folder, Scale::divided_by(divisor), &mut |_| {}).await.unwrap()
+    }
+
+    #[test]
+    fn a_folder_takes_one_demo_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).unwrap();
+        let error = lock(folder.path()).unwrap_err();
+        assert!(error.message().starts_with("another demo runs in"), "{error}");
+        drop(first);
+        lock(folder.path()).unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use super::company::{Company, SEED};
 use super::crm::Cell;
 use super::rng::Rng;
 use super::tables::{TABLES, Table};
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
 use std::path::Path;
@@ -117,5 +117,7 @@ fn insert_text(table: &Table, rows: usize) -> String {
 }
 
 fn failed(error: sqlx::Error) -> Error {
-    Error::new(querygate_types::ErrorCode::SourceError, "cannot write the demo database").with_detail(error.to_string())
+    Error::new(ErrorCode::SourceError, "cannot write the demo database")
+        .with_detail(error.to_string())
+        .with_hint(super::HINT)
 }
