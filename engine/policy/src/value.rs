@@ -187,8 +187,15 @@ fn is_clock(text: &str) -> bool {
 /// Whether a text is a zone behind a time, or nothing.
 fn is_zone(text: &str) -> bool {
     let Some(offset) = text.strip_prefix(['+', '-']) else { return matches!(text, "" | "Z" | "z") };
-    let digits = offset.replacen(':', "", 1);
-    matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    let digits = match offset.split_once(':') {
+        Some((hours, minutes)) if hours.len() == 2 && minutes.len() == 2 => format!("{hours}{minutes}"),
+        Some(_) => return false,
+        None => offset.to_owned(),
+    };
+    let number = |part: Option<&str>| part.and_then(|part| part.parse::<u8>().ok());
+    let is_offset = number(digits.get(..2)).is_some_and(|hours| hours < 24);
+    let is_within = digits.len() == 2 || number(digits.get(2..)).is_some_and(|minutes| minutes < 60);
+    matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit()) && is_offset && is_within
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -222,7 +229,7 @@ pub(crate) fn compare(cell: &Value, value: &FilterValue) -> Option<Ordering> {
         FilterValue::Integer(n) => compare_number(cell, *n),
         FilterValue::Decimal(text) => cell_number(cell)?.partial_cmp(&text.parse().ok()?),
         FilterValue::Boolean(b) => cell_boolean(cell).map(|cell| cell.cmp(b)),
-        FilterValue::Date(day) => date(cell.as_str()?.get(..10)?).map(|cell| cell.cmp(day)),
+        FilterValue::Date(own) => day(cell.as_str()?).map(|cell| cell.cmp(own)),
         FilterValue::Timestamp(ms) => timestamp(cell.as_str()?).map(|cell| cell.cmp(ms)),
         FilterValue::Time(ms) => time(cell.as_str()?).map(|cell| cell.cmp(ms)),
     }

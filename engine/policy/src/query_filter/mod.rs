@@ -279,7 +279,7 @@ impl Compiler<'_> {
         if column.kind() == ColumnKind::ReadFromText {
             return Err(FilterError::invalid(format!("{operator} on '{name}' WAS NOT APPLIED: {READ_FROM_TEXT}")));
         }
-        if column.kind() == ColumnKind::List && kind == TextKind::Contains && !column.has_items() {
+        if column.kind() == ColumnKind::List && !column.has_items() {
             return Err(not_applied(name, column, operator));
         }
         let Comparand::Scalar(Scalar::Text(pattern), from) = self.comparand(name, column, operator, value)? else {

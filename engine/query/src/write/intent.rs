@@ -339,6 +339,9 @@ fn object_named(name: &ObjectName, verb: &str, catalog: &PrincipalCatalog) -> Re
             if *database != catalog.deployment().database {
                 return Err(of_another_database(&[database, schema, table]));
             }
+            if is_view(schema, table, catalog) && schema != "public" {
+                return Err(no_table(verb, &shown));
+            }
             if schema != "public" {
                 return Err(unknown().with_hint("Only tables of the schema public can be changed."));
             }
@@ -351,7 +354,7 @@ fn object_named(name: &ObjectName, verb: &str, catalog: &PrincipalCatalog) -> Re
 }
 
 /// Whether it is a view of the configuration that the principal sees: one over something hidden is hidden, too.
-fn is_view(schema: &str, name: &str, catalog: &PrincipalCatalog) -> bool {
+pub(crate) fn is_view(schema: &str, name: &str, catalog: &PrincipalCatalog) -> bool {
     let is_meant = |view: &ViewDefinition| view.schema == schema && view.name == name;
     catalog.deployment().views.iter().any(is_meant) && catalog.pg_catalog().relation_oid(schema, name).is_some()
 }

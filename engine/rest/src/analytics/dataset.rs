@@ -87,7 +87,8 @@ fn check_order(model: &Model, selection: &Selection) -> Result<(), Refusal> {
     let names = || selection.dimensions.iter().chain(&selection.measures).chain(spans());
     let is_known = |name: &str| {
         let compared = selection.comparison.as_ref().and_then(|_| name.strip_suffix(COMPARED));
-        names().any(|own| model.own(own) == name || compared == Some(model.own(own)))
+        let mut measures = selection.measures.iter();
+        names().any(|own| model.own(own) == name) || measures.any(|own| compared == Some(model.own(own)))
     };
     match selection.order.iter().find(|(name, _)| !is_known(model.own(name))) {
         Some((name, _)) => Err(unknown("selected name", name)),

@@ -425,11 +425,6 @@ impl Model {
         for time in &selection.times {
             let dimension = self.dimension(&time.name)?;
             if let Some((first, last)) = &time.range {
-                let is_date = self.object.field(&dimension.field).is_some_and(|field| field.form == JsonForm::Date);
-                let last = match last.as_str().and_then(|last| last.get(..10)) {
-                    Some(day) if is_date => &day.into(),
-                    _ => last,
-                };
                 filters.push(json!({dimension.field.as_str(): {"$between": [first, last]}}));
             }
         }

@@ -201,8 +201,8 @@ impl WindowPair {
         let (day, _) = days_of(bucket, key)?;
         let (first, last) = self.window;
         let beside = match (self.kind, bucket) {
-            // A leap day or a week 53 may begin the window.
-            _ if day == self.compared.0 => first,
+            // A leap day or a week 53 may begin a window of whole spans.
+            _ if day == self.compared.0 && whole_spans(bucket, self.window).is_some() => first,
             (ComparisonKind::PreviousPeriod, _) => later(bucket, first, spans_between(bucket, self.compared.0, day))?,
             (ComparisonKind::PreviousYear, Bucket::Week) => {
                 let week = day.iso_week();
@@ -301,6 +301,13 @@ mod tests {
             (year, Bucket::Quarter, ("2026-01-01", "2026-02-28"), vec![("2025-Q1", "2026-Q1")]),
             (year, Bucket::Year, ("2026-01-01", "2026-02-28"), vec![("2025", "2026")]),
             (year, Bucket::Week, ("2026-01-01", "2026-12-31"), vec![("2025-W02", "2026-W02"), ("2026-W01", "")]),
+            // Of a window that begins within a week, the compared one may begin with a Monday.
+            (
+                year,
+                Bucket::Week,
+                ("2021-01-06", "2021-01-31"),
+                vec![("2020-W02", "2021-W02"), ("2020-W03", "2021-W03")],
+            ),
             (year, Bucket::Week, ("2021-12-01", "2022-01-31"), vec![("2020-W53", ""), ("2021-W01", "2022-W01")]),
             (
                 year,

@@ -66,7 +66,20 @@ mod tests {
             check(date, &format!("2026-06-21{behind}"), Some("2026-06-21"));
         }
         check(date, " 2026-06-21 ", Some("2026-06-21"));
-        for junk in ["junk", "1", "T", " junk", "T10", "T25:00", "T10:00:00.", "T10:00.5", "T10:00:00Zx", " 10:00 x"] {
+        for junk in [
+            "junk",
+            "1",
+            "T",
+            " junk",
+            "T10",
+            "T25:00",
+            "T10:00:00.",
+            "T10:00.5",
+            "T10:00:00Zx",
+            " 10:00 x",
+            "T10:00:00-99:99",
+            " 10:00+0:200",
+        ] {
             check(date, &format!("2026-06-21{junk}"), None);
         }
         check(date, "2026- 6-21", None);

@@ -17,7 +17,7 @@ use crate::temporary::definition::{Definition, WrittenTable, repeated};
 use crate::temporary::tables::{TemporaryKind, TemporaryRelation, TemporaryRelations};
 use crate::temporary_rows::TemporaryTable;
 use crate::write::find::{no_skeleton, skeleton};
-use crate::write::intent::{folded, quoted, unsupported, words};
+use crate::write::intent::{folded, is_view, quoted, unsupported, words};
 use arrow::datatypes::{Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
@@ -197,13 +197,15 @@ impl GateSession {
         }
     }
 
-    /// Whether none of those that are no temporary relations is anything.
+    /// Whether none of those that are no temporary relations is anything that the principal sees.
     async fn are_absent(&self, names: &[ObjectName]) -> Result<bool> {
         let workspace = self.workspace().await?;
         let is_known = |name: &ObjectName| -> Result<bool> {
             let words = words(name)?;
-            let known = workspace.catalog.objects().iter().any(|object| words.last() == Some(&object.sql_name));
-            Ok(known || workspace.catalog.deployment().views.iter().any(|view| words.last() == Some(&view.name)))
+            let (catalog, last) = (&workspace.catalog, words.last());
+            let views = || catalog.deployment().views.iter().filter(|view| last == Some(&view.name));
+            let is_object = catalog.objects().iter().any(|object| last == Some(&object.sql_name));
+            Ok(is_object || views().any(|view| is_view(&view.schema, &view.name, catalog)))
         };
         names.iter().map(is_known).try_fold(true, |absent, known| Ok(absent && !known?))
     }

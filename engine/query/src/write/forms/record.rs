@@ -24,7 +24,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The field whose value is a record's version.
 const VERSION: &str = "updated_at";
-/// A version that each record has, also where it has none of its own.
+/// The version that passes where records have none. Where they have one it is none of theirs, as the vendor has it.
 const ANY_VERSION: &str = "*";
 
 /// What a caller wants of one record.

@@ -155,6 +155,10 @@ fn a_view_is_not_changed() {
     assert_eq!(clerk.run("SELECT id FROM titles WHERE false"), "");
     assert_eq!(clerk.run("DELETE FROM dues"), "42P01 relation \"dues\" does not exist");
     assert_eq!(owner.run("DELETE FROM dues"), "55000 cannot delete from view \"dues\"");
+    for absent in ["dues", "nothing"] {
+        let said = format!("42P01 view \"{absent}\" does not exist");
+        assert_eq!(clerk.run(&format!("DROP VIEW {absent}")), said);
+    }
 }
 
 /// The tags of PostgreSQL's CommandComplete: the number of rows, and of INSERT a zero before it.
