@@ -5,7 +5,7 @@ const WORDS_MAX: usize = 8;
 /// Characters of a text that are looked through.
 const SEARCHED_MAX: usize = 64 << 10;
 
-/// The text around the first of some words that is in it, whatever their case: so many characters before the word, and from it on. `None`:
+/// The text around the first of some words that is in it, whatever their case: `before` characters before the word, `behind` from it on. `None`:
 /// no word is in it.
 #[must_use]
 pub fn excerpt(text: &str, words: &str, (before, behind): (usize, usize)) -> Option<String> {

@@ -54,7 +54,7 @@ impl Site {
         self.refuse_own_change_by(&identity.principal, object)
     }
 
-    /// The same for a principal that is known already.
+    /// Refuses it as [`refuse_own_change`](Self::refuse_own_change) does, for a principal that is known already.
     pub(super) fn refuse_own_change_by(&self, principal: &Arc<Principal>, object: &str) -> Result<(), Refusal> {
         match self.platform.own_object(principal, object) {
             None => Ok(()),

@@ -210,6 +210,18 @@ fn add_analytics(document: &mut Document) {
         "/analytics/meta",
         asked.responses(responses("200", shown, Envelope::Wrapped, Asks::Read)),
     );
+    let cube = [("cube", text().min_length(Some(1)).into()), ("where", named("Filter"))];
+    let body = requires(with(closed(cube), selection_keys()), &["cube", "measures"]);
+    let asked = with_body(operation("analytics_query", "analytics", "Measures of a cube or of an object"), body);
+    let shown = with(closed(row_keys()), [("sql", text().into())]);
+    let shown = answer("Rows, and the query as SQL for people.", wrapped(requires(shown, &["rows", "fields"])));
+    let asked = asked.responses(responses("200", shown, Envelope::Wrapped, Asks::Read));
+    document.add(HttpMethod::Post, "/analytics/query", asked);
+    add_datasets(document);
+}
+
+/// What is asked of a cube or of a dataset.
+fn selection_keys() -> [(&'static str, Shape); 7] {
     let time: [(&'static str, Shape); 3] = [
         ("dimension", text().into()),
         ("granularity", words(Bucket::ALL.map(Bucket::name)).into()),
@@ -221,32 +233,42 @@ fn add_analytics(document: &mut Document) {
             ]),
         ),
     ];
-    let selected = || -> [(&'static str, Shape); 7] {
-        let time = requires(with(object(), time.clone()), &["dimension"]);
-        let direction = words(["asc", "desc"]);
-        [
-            ("measures", list(text()).min_items(Some(1)).into()),
-            ("dimensions", list(text()).into()),
-            ("timeDimensions", list(time).into()),
-            ("where", named("Filter")),
-            ("order", object().additional_properties(Some(AdditionalProperties::RefOr(direction.into()))).into()),
-            ("limit", query::total()),
-            ("offset", query::total()),
-        ]
-    };
-    let rows =
-        || -> [(&'static str, Shape); 2] { [("rows", list(object()).into()), ("fields", list(object()).into())] };
-    let cube: [(&'static str, Shape); 2] = [("cube", text().min_length(Some(1)).into()), ("timezone", text().into())];
-    let body = requires(with(closed(cube), selected()), &["cube", "measures"]);
-    let asked = with_body(operation("analytics_query", "analytics", "Measures of a cube or of an object"), body);
-    let shown = answer("Rows.", wrapped(requires(closed(rows()), &["rows", "fields"])));
-    let asked = asked.responses(responses("200", shown, Envelope::Wrapped, Asks::Read));
-    document.add(HttpMethod::Post, "/analytics/query", asked);
-    let selection = requires(with(object(), selected()), &["measures"]);
+    let time = requires(with(object(), time), &["dimension"]);
+    let direction = words(["asc", "desc"]);
+    [
+        ("measures", list(text()).min_items(Some(1)).into()),
+        ("dimensions", list(text()).into()),
+        ("timeDimensions", list(time).into()),
+        ("timezone", text().into()),
+        ("order", object().additional_properties(Some(AdditionalProperties::RefOr(direction.into()))).into()),
+        ("limit", query::total()),
+        ("offset", query::total()),
+    ]
+}
+
+/// What an answer has.
+fn row_keys() -> [(&'static str, Shape); 2] {
+    [("rows", list(object()).into()), ("fields", list(object()).into())]
+}
+
+/// Measures of datasets.
+fn add_datasets(document: &mut Document) {
+    let compared = requires(
+        with(object(), [("kind", words(["previousPeriod", "previousYear"]).into()), ("dimension", text().into())]),
+        &["kind"],
+    );
+    let totals = requires(with(object(), [("groupings", list(list(text())).into())]), &["groupings"]);
+    let own: [(&'static str, Shape); 4] = [
+        ("runtimeFilter", named("Filter")),
+        ("dateGranularity", words(Bucket::ALL.map(Bucket::name)).into()),
+        ("compareTo", compared.into()),
+        ("totals", totals.into()),
+    ];
+    let selection = requires(with(with(object(), selection_keys()), own), &["measures"]);
     let keys = [("datasetName", text().into()), ("dataset", object().into()), ("selection", selection.into())];
     let body = requires(with(object(), keys), &["selection"]);
     let asked = with_body(operation("analytics_dataset", "analytics", "Measures of a dataset"), body);
-    let shown = answer("Rows.", requires(with(object(), rows()), &["rows", "fields"]));
+    let shown = answer("Rows.", requires(with(object(), row_keys()), &["rows", "fields"]));
     let asked = asked.responses(responses("200", shown, Envelope::Message, Asks::Read));
     document.add(HttpMethod::Post, "/analytics/dataset/query", asked);
 }

@@ -1,9 +1,12 @@
 //! Which records rows of an import mean, found by the values of some fields. Many rows are one question, whose records are known by
 //! their values; where these do not say it, a row is asked for by itself. Changes nothing.
 
+use crate::code::Code;
 use crate::refusal::Refusal;
 use crate::work::Work;
+use futures::future::BoxFuture;
 use querygate_query_api::requests::question::Question;
+use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 
 /// Rows of one question with one field, and conditions of it with several.
@@ -20,6 +23,11 @@ pub(super) enum Match {
     /// Its key.
     Found(String),
     Several,
+    /// A value of the row is none of its field's, so that no record can be asked for.
+    Unreadable {
+        code: String,
+        error: String,
+    },
 }
 
 /// By what rows are matched.
@@ -46,9 +54,32 @@ impl Matching<'_> {
         let most = ROWS_AT_ONCE.min(CONDITIONS_AT_ONCE / self.fields.len().max(1)).max(1);
         let mut matches = Vec::with_capacity(rows.len());
         for part in rows.chunks(most) {
-            matches.extend(self.of_part(part, most).await?);
+            matches.extend(self.of_readable(part, most).await?);
         }
         Ok(matches)
+    }
+
+    /// What rows mean, of which some may have a value that cannot be asked for: these are found by halves.
+    fn of_readable<'a>(
+        &'a self,
+        rows: &'a [&'a Map<String, Value>],
+        most: usize,
+    ) -> BoxFuture<'a, Result<Vec<Match>, Refusal>> {
+        Box::pin(async move {
+            match self.of_part(rows, most).await {
+                Err(refusal) if is_unreadable(&refusal) && rows.len() > 1 => {
+                    let (first, second) = rows.split_at(rows.len() / 2);
+                    let mut matches = self.of_readable(first, most).await?;
+                    matches.extend(self.of_readable(second, most).await?);
+                    Ok(matches)
+                }
+                Err(refusal) if is_unreadable(&refusal) => Ok(vec![Match::Unreadable {
+                    code: refusal.code().name().to_owned(),
+                    error: refusal.message().to_owned(),
+                }]),
+                found => found,
+            }
+        })
     }
 
     async fn of_part(&self, rows: &[&Map<String, Value>], most: usize) -> Result<Vec<Match>, Refusal> {
@@ -139,6 +170,11 @@ impl Matching<'_> {
         }
         Ok(candidates)
     }
+}
+
+/// Whether a question was refused for a value that it compares with.
+fn is_unreadable(refusal: &Refusal) -> bool {
+    refusal.code() == Code::Vendor(VendorCode::InvalidFilter)
 }
 
 /// Whether a given value is surely a stored one: equal texts, equal whole numbers, equal truth values. Of others it is not known here.

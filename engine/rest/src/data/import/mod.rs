@@ -79,8 +79,8 @@ enum Row {
     Failed(Failure),
 }
 
-/// The values of a row.
-type Read = Result<Map<String, Value>, Failure>;
+/// The values of a row, or why they cannot be read.
+type ReadRow = Result<Map<String, Value>, Failure>;
 
 /// A row that means the record which an earlier row makes.
 struct Repeat {
@@ -204,6 +204,13 @@ impl Import {
     }
 
     async fn outcomes(&self, work: &Work, object: &Arc<ObjectDescription>) -> Result<Vec<Value>, Refusal> {
+        let is_document = |name: &&String| {
+            object.field(name).is_some_and(|field| matches!(field.form, JsonForm::List | JsonForm::Json))
+        };
+        if let Some(name) = self.matched_by.iter().find(is_document).filter(|_| self.mode != Mode::Insert) {
+            let message = format!("matchFields: '{name}' is a list or a document, and finds no record");
+            return Err(Refusal::new(Code::InvalidRequest, message));
+        }
         let readers = Readers::new(work, object, &self.rows).await?;
         let read = |row: &Vec<(String, Cell)>| match readers.values(row) {
             Ok(values) => self.refuse_unmatched(&values).map(|()| values),
@@ -265,7 +272,7 @@ impl Import {
         &self,
         work: &Work,
         object: &ObjectDescription,
-        rows: Vec<Read>,
+        rows: Vec<ReadRow>,
         texts: Vec<HashMap<String, String>>,
     ) -> Result<Vec<Row>, Refusal> {
         let read: Vec<&Map<String, Value>> = rows.iter().filter_map(|row| row.as_ref().ok()).collect();
@@ -278,13 +285,14 @@ impl Import {
         .into_iter();
         let made = |action, texts, word| Row::Change(RecordChange { object: self.object.clone(), action, texts }, word);
         let (mut texts, mut new) = (texts.into_iter(), NewRecords::default());
-        let action = |(at, row): (usize, Read)| match (row, texts.next().unwrap_or_default()) {
+        let action = |(at, row): (usize, ReadRow)| match (row, texts.next().unwrap_or_default()) {
             (Err(failure), _) => Row::Failed(failure),
             (Ok(values), texts) if self.mode == Mode::Insert => made(RecordAction::Create { values }, texts, "created"),
             (Ok(values), texts) => match (matches.next(), self.mode) {
                 (Some(Match::Found(id)), _) => {
                     made(RecordAction::Update { id, values, expected_version: None }, texts, "updated")
                 }
+                (Some(Match::Unreadable { code, error }), _) => Row::Failed(Failure { code, error, field: None }),
                 (Some(Match::Several), _) => Row::Failed(Failure {
                     code: "AMBIGUOUS_MATCH".to_owned(),
                     error: "several records have these values".to_owned(),
@@ -303,9 +311,9 @@ impl Import {
 
     async fn change(&self, work: &Work, rows: Vec<Row>) -> Result<Vec<Value>, Refusal> {
         let mut done = Done::default();
-        let (mut due, mut repeats) = (Vec::new(), Vec::new());
+        let mut due: Vec<Due> = Vec::new();
         for (at, row) in rows.into_iter().enumerate() {
-            done.told.push(match row {
+            let told = match row {
                 Row::Skipped => json!({"row": at + 1, "ok": true, "action": "skipped", "code": "NO_MATCH"}),
                 Row::Failed(failure) => failure.told(at),
                 Row::Change(change, word) => {
@@ -313,38 +321,29 @@ impl Import {
                     Value::Null
                 }
                 Row::Repeat(repeat) => {
-                    repeats.push((at, repeat));
+                    // Rows are changed in their order: what this one means is made, or has failed, before.
+                    let is_known = done.made.contains_key(&repeat.first);
+                    if !is_known && due.iter().any(|due| due.first == repeat.first) {
+                        self.make(work, std::mem::take(&mut due), &mut done).await?;
+                    }
+                    due.push(self.repeated(at, repeat, &done.made));
                     Value::Null
                 }
-            });
+            };
+            done.told.push(told);
         }
-        loop {
-            self.make(work, due, &mut done).await?;
-            if repeats.is_empty() {
-                return Ok(done.told);
-            }
-            (due, repeats) = self.due(repeats, &done.made);
-        }
+        self.make(work, due, &mut done).await?;
+        Ok(done.told)
     }
 
-    /// What rows become whose record an earlier one makes: its changes. Where none was made, the next of them makes it, and the others wait
-    /// for that.
-    fn due(&self, repeats: Vec<(usize, Repeat)>, made: &HashMap<usize, String>) -> (Vec<Due>, Vec<(usize, Repeat)>) {
-        let (mut due, mut waiting, mut tried) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for (at, repeat) in repeats {
-            let known = made.get(&repeat.first).cloned();
-            if known.is_none() && !tried.insert(repeat.first) {
-                waiting.push((at, repeat));
-                continue;
-            }
-            let Repeat { first, values, texts } = repeat;
-            let (action, word) = match known {
-                Some(id) => (RecordAction::Update { id, values, expected_version: None }, "updated"),
-                None => (RecordAction::Create { values }, "created"),
-            };
-            due.push(Due { at, first, word, change: RecordChange { object: self.object.clone(), action, texts } });
-        }
-        (due, waiting)
+    /// What a row becomes whose record an earlier one makes: its change. Where none was made, this one makes it.
+    fn repeated(&self, at: usize, repeat: Repeat, made: &HashMap<usize, String>) -> Due {
+        let Repeat { first, values, texts } = repeat;
+        let (action, word) = match made.get(&first).cloned() {
+            Some(id) => (RecordAction::Update { id, values, expected_version: None }, "updated"),
+            None => (RecordAction::Create { values }, "created"),
+        };
+        Due { at, first, word, change: RecordChange { object: self.object.clone(), action, texts } }
     }
 
     async fn make(&self, work: &Work, due: Vec<Due>, done: &mut Done) -> Result<(), Refusal> {
