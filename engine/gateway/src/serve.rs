@@ -171,7 +171,7 @@ pub(crate) fn serve_with(
 fn cannot_bind(door: &str, address: SocketAddr, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::ConfigInvalid, format!("cannot listen on {address} for the {door} door"))
         .with_detail(error.to_string())
-        .with_hint("Choose another address in [server] or on the command line; port 0 takes any free one.")
+        .with_hint("Choose another address in the configuration, or with --pg, --http, --flight or --rest; port 0 takes any free one.")
 }
 
 #[cfg(test)]

@@ -116,6 +116,10 @@ fn a_new_key_that_comes_twice_makes_one_record() {
     let upserted = import(&gate, "shop_tickets", "upsert", &["id"], &tickets);
     assert_eq!(actions(&upserted), ["created", "updated"], "{}", upserted.text());
     assert_eq!(gate.get("nora", "/data/shop_tickets/97")["record"]["title"], "Two");
+    // A value that no ticket can be found by is its row's fault.
+    let tickets = [json!({"id": "five", "title": "Five"}), json!({"id": 98, "title": "Three"})];
+    let upserted = import(&gate, "shop_tickets", "upsert", &["id"], &tickets);
+    assert_eq!(actions(&upserted), ["INVALID_FILTER", "created"], "{}", upserted.text());
 }
 
 #[test]

@@ -23,7 +23,7 @@ const BUDGET: [(&str, usize); 24] = [
     ("drivers/sqlite", 11),
     ("engine/catalog", 2),
     ("engine/driver-api", 13),
-    ("engine/gateway", 28),
+    ("engine/gateway", 27),
     ("engine/http", 13),
     ("engine/metadata", 7),
     ("engine/policy", 11),

@@ -2,14 +2,14 @@
 
 use super::args::DemoArgs;
 use super::{Ended, load, written};
-use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, Learning, POSTGRES_PORT, REST_PORT};
+use crate::config::{Config, FLIGHT_PORT, HTTP_PORT, Learning, POSTGRES_PORT, REST_PORT, is_one_port};
 use crate::demo::alerts::Alerts;
 use crate::demo::{self, Scale};
 use crate::output::Output;
 use crate::process::{Signals, Wish};
 use crate::serve::{Bound, Companion};
 use querygate_query_api::service::Door;
-use querygate_types::{Error, Result};
+use querygate_types::{Error, ErrorCode, Result};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +21,6 @@ pub(super) fn run(args: &DemoArgs, output: &mut Output) -> Result<Ended> {
     if args.backends {
         return backends(args, output);
     }
-    // One demo in a folder: another one would take away the files that it makes.
-    let _folder = demo::lock(&args.dir)?;
     let mut serving = None;
     if !args.seed_only {
         let layout = demo::describe(&args.dir)?;
@@ -120,40 +118,60 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// The usual address of a door, or where that is taken the next free port, which is said.
-///
-/// # Errors
-/// All of the [`PORTS_TRIED`] are taken.
-fn usual(door: Door, port: u16, output: &mut Output) -> Result<SocketAddr> {
-    let taken = match crate::serve::is_free(door.name(), loopback(port)) {
-        Ok(()) => return Ok(loopback(port)),
-        Err(error) => error,
-    };
-    let mut others = (1..PORTS_TRIED).map(|step| loopback(port + step));
-    let free = others.find(|address| crate::serve::is_free(door.name(), *address).is_ok()).ok_or(taken)?;
-    output
-        .note(&format!("port {port} is taken; {} is served on port {}", door.name(), free.port()))
-        .map_err(written)?;
-    Ok(free)
+/// The addresses of the doors: those that are named, and the usual ones or free ones beside them.
+struct Addresses {
+    named: Vec<SocketAddr>,
 }
 
-/// Where a door is opened: as the command line says, as the configuration says, or as is usual.
-fn placed(
-    named: Option<SocketAddr>,
-    configured: Option<SocketAddr>,
-    (door, port): (Door, u16),
-    output: &mut Output,
-) -> Result<Option<SocketAddr>> {
-    // A configuration that names no address has the usual one.
-    match named.or(configured.filter(|address| *address != loopback(port))) {
-        Some(address) => Ok(Some(address)),
-        None => usual(door, port, output).map(Some),
+impl Addresses {
+    /// Beside those of the command line.
+    fn beside(args: &DemoArgs) -> Self {
+        Self { named: [args.pg, args.http, args.flight, args.rest].into_iter().flatten().collect() }
+    }
+
+    fn is_open(&self, door: Door, address: SocketAddr) -> Result<()> {
+        if self.named.iter().any(|named| is_one_port(*named, address)) {
+            let said = format!("{address} is the address of another door than {}", door.name());
+            return Err(Error::new(ErrorCode::ConfigInvalid, said));
+        }
+        crate::serve::is_free(door.name(), address)
+    }
+
+    /// The usual address of a door, or where that is taken the next free port, which is said.
+    ///
+    /// # Errors
+    /// All of the [`PORTS_TRIED`] are taken.
+    fn usual(&self, door: Door, port: u16, output: &mut Output) -> Result<SocketAddr> {
+        let taken = match self.is_open(door, loopback(port)) {
+            Ok(()) => return Ok(loopback(port)),
+            Err(error) => error,
+        };
+        let mut others = (1..PORTS_TRIED).map(|step| loopback(port + step));
+        let free = others.find(|address| self.is_open(door, *address).is_ok()).ok_or(taken)?;
+        let said = format!("port {port} is taken; {} is served on port {}", door.name(), free.port());
+        output.note(&said).map_err(written)?;
+        Ok(free)
+    }
+
+    /// Where a door is opened: as the command line says, as the configuration says, or as is usual. A usual address that the configuration
+    /// names is one that gives way, as one that it does not name.
+    fn placed(
+        &self,
+        named: Option<SocketAddr>,
+        configured: Option<SocketAddr>,
+        (door, port): (Door, u16),
+        output: &mut Output,
+    ) -> Result<Option<SocketAddr>> {
+        match named.or(configured.filter(|address| *address != loopback(port))) {
+            Some(address) => Ok(Some(address)),
+            None => self.usual(door, port, output).map(Some),
+        }
     }
 }
 
 /// The arguments with the usual address of each door that they do not name.
 fn with_ports(args: &DemoArgs, output: &mut Output) -> Result<DemoArgs> {
-    let mut args = args.clone();
+    let (mut args, addresses) = (args.clone(), Addresses::beside(args));
     for (door, address, port) in [
         (Door::Postgres, &mut args.pg, POSTGRES_PORT),
         (Door::Http, &mut args.http, HTTP_PORT),
@@ -162,7 +180,7 @@ fn with_ports(args: &DemoArgs, output: &mut Output) -> Result<DemoArgs> {
     ] {
         match *address {
             Some(named) => crate::serve::is_free(door.name(), named)?,
-            None => *address = Some(usual(door, port, output)?),
+            None => *address = Some(addresses.usual(door, port, output)?),
         }
     }
     Ok(args)
@@ -171,11 +189,14 @@ fn with_ports(args: &DemoArgs, output: &mut Output) -> Result<DemoArgs> {
 /// The demo's configuration with the addresses of the command line, or the usual ones.
 fn configured(file: &Path, args: &DemoArgs, output: &mut Output) -> Result<Config> {
     let mut config = load(file, output)?;
-    config.server.postgres = placed(args.pg, config.server.postgres, (Door::Postgres, POSTGRES_PORT), output)?;
-    config.server.http = placed(args.http, config.server.http, (Door::Http, HTTP_PORT), output)?;
-    config.flight.address = placed(args.flight, config.flight.address, (Door::FlightSql, FLIGHT_PORT), output)?;
+    let addresses = Addresses::beside(args);
+    config.server.postgres =
+        addresses.placed(args.pg, config.server.postgres, (Door::Postgres, POSTGRES_PORT), output)?;
+    config.server.http = addresses.placed(args.http, config.server.http, (Door::Http, HTTP_PORT), output)?;
+    config.flight.address =
+        addresses.placed(args.flight, config.flight.address, (Door::FlightSql, FLIGHT_PORT), output)?;
     let rest = config.rest.get_or_insert_default();
-    rest.address = placed(args.rest, rest.address, (Door::Rest, REST_PORT), output)?;
+    rest.address = addresses.placed(args.rest, rest.address, (Door::Rest, REST_PORT), output)?;
     if std::env::var_os("QUERYGATE_LOG").is_none() {
         // The guide is what a person should read.
         "warn".clone_into(&mut config.log.filter);
@@ -194,13 +215,15 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let (mut output, captured) = Output::captured("");
-        let chosen = usual(Door::Postgres, port, &mut output).unwrap();
-        assert!(chosen.port() > port && chosen.port() < port + PORTS_TRIED, "{chosen}");
+        // The next one is that of another door.
+        let addresses = Addresses { named: vec![loopback(port + 1)] };
+        let chosen = addresses.usual(Door::Postgres, port, &mut output).unwrap();
+        assert!(chosen.port() > port + 1 && chosen.port() < port + PORTS_TRIED, "{chosen}");
         let said = format!("port {port} is taken; postgres is served on port {}\n", chosen.port());
         assert_eq!(captured.text(), said);
         // One that a person chose stays, whatever listens there: the doors say so themselves.
         let named = taken.local_addr().ok();
-        let placed = placed(named, None, (Door::Postgres, port), &mut output).unwrap();
+        let placed = addresses.placed(named, None, (Door::Postgres, port), &mut output).unwrap();
         assert_eq!(placed, named);
     }
 }

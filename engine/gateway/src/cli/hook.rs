@@ -77,6 +77,9 @@ fn test(args: &HookTestArgs, output: &mut Output) -> Result<Ended> {
     let script = hook.body.script().ok_or_else(|| {
         refused("the hook is in Rust").with_hint("Its author tests it with querygate_extension::harness.")
     })?;
+    if let Some(condition) = &hook.condition {
+        output.note(&format!("its condition is not asked: {}", condition.source)).map_err(written)?;
+    }
     let report = Sandbox::measured().run(script, &call(args, &hook, event, host)?);
     for call in given.0.calls() {
         output.note(&format!("asks: {call}")).map_err(written)?;

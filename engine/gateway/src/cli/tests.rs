@@ -283,7 +283,7 @@ fn a_rule_that_cannot_be_applied_is_an_error_and_refuses_reads() {
     // A value that this user lacks hides the rows, as ever; that nobody has it is a warning.
     let (_folder, file) = folder_with(&policy("title == current_user.town"), &[("t_notes.ndjson", NOTES)], GOOD);
     let ran = querygate(&["check", &file], "");
-    let town = "no user has current_user.town: the rule drops out for everybody";
+    let town = "no user has current_user.town: the rule drops out, and opens no row";
     assert!(ran.code && ran.text.contains(town) && ran.text.contains("stack.json:5:"), "{}", ran.text);
     let ran = querygate(&["sql", "-c", &file, "-u", "nora", "--csv", "SELECT count(*) AS n FROM notes"], "");
     assert!(ran.code && ran.text.contains("n\n0\n"), "{}", ran.text);

@@ -23,7 +23,7 @@ pub(crate) use live::{Taken, reread};
 pub(crate) use resolve::parse;
 pub(crate) use resolve::{load, load_with};
 pub(crate) use rest::REST_PORT;
-pub(crate) use server::{HTTP_PORT, POSTGRES_PORT};
+pub(crate) use server::{HTTP_PORT, POSTGRES_PORT, is_one_port};
 pub(crate) use sources::native::NativeSource;
 pub(crate) use sources::per_object::{BadValues, OnChange, PerObject};
 pub(crate) use sources::{FileStore, S3Store, Source, SourceKind, mongodb, mysql, postgres, tls};

@@ -56,7 +56,7 @@ pub(super) fn one_door_a_port(
 }
 
 /// Whether only one of two sockets can listen.
-pub(super) fn is_one_port(one: SocketAddr, other: SocketAddr) -> bool {
+pub(crate) fn is_one_port(one: SocketAddr, other: SocketAddr) -> bool {
     // On Linux, every address of version 6 is every one of version 4, too.
     let covers = |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
     let (first, second) = (one.ip(), other.ip());

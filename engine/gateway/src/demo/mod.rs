@@ -61,19 +61,19 @@ pub(crate) struct Seeded {
     pub(crate) seconds: f64,
 }
 
-/// Keeps a folder for one demo as long as the returned file is open.
+/// Keeps a folder for the demo that makes its data, as long as the returned file is open.
 ///
 /// # Errors
-/// Another demo runs there, or the folder cannot be written to.
-pub(crate) fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("demo.lock");
-    std::fs::create_dir_all(folder).map_err(|e| disk(folder, &e))?;
-    let file = File::create(&path).map_err(|e| disk(&path, &e))?;
+/// Another demo makes them, or the folder cannot be written to.
+fn lock(layout: &Layout) -> Result<File> {
+    let path = layout.data().join("making.lock");
+    let file = File::options().create(true).append(true).open(&path).map_err(|e| disk(&path, &e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let said = format!("another demo runs in {}", folder.display());
-            Err(Error::new(ErrorCode::ConfigInvalid, said).with_hint("Stop it, or choose another folder with --dir."))
+            let said = format!("another demo makes its data in {}", layout.folder.display());
+            let hint = "Wait until that one is ready, or choose another folder with --dir.";
+            Err(Error::new(ErrorCode::ConfigInvalid, said).with_hint(hint))
         }
         Err(TryLockError::Error(e)) => Err(disk(&path, &e)),
     }
@@ -92,6 +92,12 @@ pub(crate) fn describe(folder: &Path) -> Result<Layout> {
 pub(crate) async fn seed(folder: &Path, scale: Scale, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Seeded> {
     let started = Instant::now();
     let layout = describe(folder)?;
+    if let Some(guide) = made_before(&layout, scale) {
+        return Ok(Seeded { layout, guide, reused: true, seconds: started.elapsed().as_secs_f64() });
+    }
+    // Another one would remove the files that this one writes.
+    let _making = lock(&layout)?;
+    // It may have ended since it was looked for.
     if let Some(guide) = made_before(&layout, scale) {
         return Ok(Seeded { layout, guide, reused: true, seconds: started.elapsed().as_secs_f64() });
     }
@@ -181,14 +187,14 @@ mod tests {
         seed(folder, Scale::divided_by(divisor), &mut |_| {}).await.unwrap()
     }
 
-    #[test]
-    fn a_folder_takes_one_demo_at_a_time() {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_demo_makes_the_data_of_a_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let first = lock(folder.path()).unwrap();
-        let error = lock(folder.path()).unwrap_err();
-        assert!(error.message().starts_with("another demo runs in"), "{error}");
-        drop(first);
-        lock(folder.path()).unwrap();
+        let other = lock(&describe(folder.path()).unwrap()).unwrap();
+        let error = seed(folder.path(), Scale::divided_by(1_000), &mut |_| {}).await.unwrap_err();
+        assert!(error.message().starts_with("another demo makes its data in"), "{error}");
+        drop(other);
+        assert!(!made(folder.path(), 1_000).await.reused);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ pub(super) async fn read(path: &Path) -> Result<(Vec<Found>, Vec<String>)> {
     let failed = |e: sqlx::Error| {
         Error::new(ErrorCode::SourceUnavailable, format!("cannot read {} as a SQLite database", path.display()))
             .with_detail(e.to_string())
+            .with_hint("A source is a SQLite file, a folder of CSV, JSON or Parquet files, or the address of a server.")
     };
     let options = SqliteConnectOptions::new().filename(path).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;

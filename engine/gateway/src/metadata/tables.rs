@@ -9,7 +9,7 @@ use querygate_web::TokenHash;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-const NAME_BYTES_MAX: usize = 63;
+const INDEX_NAME_BYTES_MAX: usize = 63;
 
 /// Whose SQL is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,11 +75,11 @@ fn indexes(object: &Object, groups: &[UniqueGroup], has_organizations: bool) -> 
 
 /// PostgreSQL cuts names at 63 bytes: of two that are equal up to there, the second index would silently not be made.
 fn index_name(name: &str) -> Cow<'_, str> {
-    if name.len() <= NAME_BYTES_MAX {
+    if name.len() <= INDEX_NAME_BYTES_MAX {
         return Cow::Borrowed(name);
     }
     let hash = TokenHash::of(name).hex();
-    let (start, hash) = (name.floor_char_boundary(NAME_BYTES_MAX - 9), hash.get(..8).unwrap_or_default());
+    let (start, hash) = (name.floor_char_boundary(INDEX_NAME_BYTES_MAX - 9), hash.get(..8).unwrap_or_default());
     Cow::Owned(format!("{}_{hash}", name.get(..start).unwrap_or_default()))
 }
 
@@ -173,7 +173,7 @@ objects:
         let long = |end: &str| format!("{}_{end}", "orders".repeat(12));
         let (one, two) = (long("buyer_idx"), long("payer_idx"));
         let (one, two) = (index_name(&one), index_name(&two));
-        assert!(one != two && one.len() == NAME_BYTES_MAX && two.len() == NAME_BYTES_MAX, "{one} {two}");
+        assert!(one != two && one.len() == INDEX_NAME_BYTES_MAX && two.len() == INDEX_NAME_BYTES_MAX, "{one} {two}");
         assert_eq!(index_name("orders_buyer_idx"), "orders_buyer_idx");
     }
 

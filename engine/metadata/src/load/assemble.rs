@@ -28,11 +28,9 @@ pub(super) fn assemble(
     let placed: Vec<(String, At<'_>)> =
         drafts.objects.iter().map(|draft| (draft.object.name.clone(), draft.name_at.clone())).collect();
     add_objects(&mut snapshot, &mut drafts);
-    findings.resolving(|| {
-        extend::add_extensions(&mut snapshot, std::mem::take(&mut drafts.extensions));
-        picklists::add_picklists(&mut snapshot, std::mem::take(&mut drafts.picklists));
-        tables::add_tables(&mut snapshot, std::mem::take(&mut drafts.tables));
-    });
+    extend::add_extensions(&mut snapshot, std::mem::take(&mut drafts.extensions));
+    picklists::add_picklists(&mut snapshot, std::mem::take(&mut drafts.picklists));
+    tables::add_tables(&mut snapshot, std::mem::take(&mut drafts.tables));
     tables::check_anchors(&snapshot, &placed);
     add_sets(&mut snapshot, std::mem::take(&mut drafts.permission_sets));
     add_named(&mut snapshot.positions, "position", drafts.positions.drain(..), |item| &item.name);
@@ -42,10 +40,8 @@ pub(super) fn assemble(
     snapshot.seed.extend(drafts.seed.drain(..).map(Arc::new));
     snapshot.hooks.append(&mut drafts.hooks);
     add_named(&mut snapshot.webhooks, "webhook", drafts.webhooks.drain(..), |item| &item.name);
-    findings.resolving(|| {
-        hook_filters::add_filters(&mut snapshot, std::mem::take(&mut drafts.hook_filters));
-        check_links(&snapshot, &drafts, options);
-    });
+    hook_filters::add_filters(&mut snapshot, std::mem::take(&mut drafts.hook_filters));
+    check_links(&snapshot, &drafts, options);
     check_writable(&snapshot, &placed);
     check_seed_columns(&snapshot, existing.map_or(0, |old| old.seed.len()), findings);
     seal(&mut snapshot);

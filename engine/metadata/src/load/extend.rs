@@ -2,7 +2,6 @@
 
 use super::assemble::may_extend_later;
 use super::hash::object_key;
-use crate::diagnostic::Severity;
 use crate::model::{Extended, Extension, Field, Object, Snapshot};
 use crate::read::{At, nearest};
 use std::sync::Arc;
@@ -52,8 +51,7 @@ fn unknown_target(snapshot: &Snapshot, target: &str, at: &At<'_>) {
         return;
     }
     let near = nearest(target, snapshot.objects.keys().map(String::as_str));
-    at.name_finding(
-        Severity::Error,
+    at.unresolved(
         format!("the extended object '{target}' is not defined"),
         near.map(|near| format!("Did you mean '{near}'?")),
     );

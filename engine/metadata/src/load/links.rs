@@ -2,7 +2,6 @@
 
 use super::native::{NativeKind, NativeNames};
 use super::picklists;
-use crate::diagnostic::Severity;
 use crate::model::{Field, FieldType, Object, PermissionSet, Position, Snapshot, is_platform};
 use crate::read::{At, nearest};
 use indexmap::IndexMap;
@@ -148,7 +147,7 @@ impl Known<'_> {
         if is_platform(name) && near.is_none_or(|near| !is_platform(near)) {
             return;
         }
-        at.name_finding(Severity::Error, format!("unknown object '{name}'"), Some(self.object_hint(near)));
+        at.unresolved(format!("unknown object '{name}'"), Some(self.object_hint(near)));
     }
 
     fn near_object(&self, name: &str) -> Option<&str> {
@@ -173,7 +172,7 @@ impl Known<'_> {
         }
         let near = self.near_object(name);
         let hint = near.map(|near| format!("Did you mean '{near}'?"));
-        at.name_finding(Severity::Warning, format!("object '{name}' is not part of this metadata"), hint);
+        at.name_warning(format!("object '{name}' is not part of this metadata"), hint);
     }
 
     fn field(&self, at: &At<'_>, object: &str, field: &str) {
@@ -182,8 +181,7 @@ impl Known<'_> {
             return;
         }
         let near = nearest(field, object.fields.keys().map(String::as_str));
-        at.name_finding(
-            Severity::Error,
+        at.unresolved(
             format!("object '{}' has no field '{field}'", object.name),
             near.map(|near| format!("Did you mean '{near}'?")),
         );
@@ -198,7 +196,7 @@ impl Known<'_> {
         }
         let near = nearest(name, self.positions.keys().map(String::as_str));
         match near {
-            Some(near) => at.error_with(format!("unknown position '{name}'"), format!("Did you mean '{near}'?")),
+            Some(near) => at.unresolved(format!("unknown position '{name}'"), Some(format!("Did you mean '{near}'?"))),
             None => at.warn(
                 format!("position '{name}' is not declared"),
                 Some("The policy applies to nobody until somebody holds this position.".to_owned()),
@@ -226,8 +224,7 @@ impl Known<'_> {
             return;
         }
         let near = nearest(name, self.datasources.iter().map(String::as_str));
-        at.name_finding(
-            Severity::Warning,
+        at.name_warning(
             format!("datasource '{name}' is not declared here"),
             Some(near.map_or_else(
                 || "It must be a source of the gate's configuration.".to_owned(),

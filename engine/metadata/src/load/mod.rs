@@ -174,19 +174,21 @@ mod tests {
             r#"{"permissions": [{"name": "s1", "objects": {"lead": {"allowRead": true}, "leed": {"allowRead": true}},
                 "fields": {"lead.name": {"readable": false}}}],
                 "hooks": [{"name": "h", "object": "lead", "events": ["beforeInsert"]}],
-                "querygate": {"tables": {"lead": {}}}}"#,
+                "objects": [{"name": "note", "fields": {"day": {"type": "date"}}}],
+                "querygate": {"tables": {"lead": {}, "note": {"columnTypes": {"day": "bigint"}}}}}"#,
         );
         let error = load(&folder, &LoadOptions::default()).unwrap_err();
-        assert_eq!((error.diagnostics.len(), error.unlisted, error.unjudged), (1, 0, 5), "{error}");
+        // What is wrong with what is there is said at once.
+        assert_eq!((error.diagnostics.len(), error.unlisted, error.unjudged), (2, 0, 5), "{error}");
+        assert!(error.diagnostics[1].message.starts_with("a date field cannot be"), "{error}");
         assert!(error.diagnostics[0].location.file.ends_with("a.json"), "{error}");
         assert!(error.to_string().ends_with(&error.unsaid()[0]) && error.unsaid()[0].starts_with("5 names"), "{error}");
-        // Other mistakes of the files that can be read are said at once.
         write("c.json", r#"{"objects": [{"name": "Big", "fields": {}}]}"#);
-        assert_eq!(load(&folder, &LoadOptions::default()).unwrap_err().diagnostics.len(), 2);
+        assert_eq!(load(&folder, &LoadOptions::default()).unwrap_err().diagnostics.len(), 3);
         write("a.json", r#"{"objects": [{"name": "lead", "fields": {"name": {"type": "text"}}}]}"#);
         write("c.json", "{}");
         let error = load(&folder, &LoadOptions::default()).unwrap_err();
-        assert_eq!((error.diagnostics.len(), error.unjudged), (1, 0), "{error}");
+        assert_eq!((error.diagnostics.len(), error.unjudged), (2, 0), "{error}");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -4,7 +4,6 @@ use super::assemble::first_place;
 use super::extend::forget_digest;
 use super::readers::field::read_options;
 use super::readers::shapes;
-use crate::diagnostic::Severity;
 use crate::model::{Picklist, PicklistPart, SelectOption, Snapshot};
 use crate::read::{At, nearest};
 use std::sync::Arc;
@@ -69,7 +68,7 @@ pub(super) fn add_picklists(snapshot: &mut Snapshot, drafts: Vec<PicklistDraft<'
 pub(super) fn unknown(snapshot: &Snapshot, name: &str, at: &At<'_>) {
     let near = nearest(name, snapshot.picklists.keys().map(String::as_str));
     let hint = near.map(|near| format!("Did you mean '{near}'?"));
-    at.name_finding(Severity::Error, format!("unknown picklist '{name}'"), hint);
+    at.unresolved(format!("unknown picklist '{name}'"), hint);
 }
 
 /// Gives each field that names a list its options.

@@ -63,6 +63,10 @@ impl<'a> At<'a> {
     }
 
     fn report(&self, severity: Severity, span: Span, message: String, hint: Option<String>) {
+        self.findings.add(self.diagnostic(severity, span, message, hint));
+    }
+
+    fn diagnostic(&self, severity: Severity, span: Span, message: String, hint: Option<String>) -> Diagnostic {
         let diagnostic = Diagnostic {
             severity,
             location: self.document.location(span),
@@ -73,7 +77,7 @@ impl<'a> At<'a> {
             source_column: 1,
             length: 1,
         };
-        self.findings.add(diagnostic.with_source(&self.document.text, span.length));
+        diagnostic.with_source(&self.document.text, span.length)
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) {
@@ -89,13 +93,22 @@ impl<'a> At<'a> {
         self.report(Severity::Error, self.key_span.unwrap_or(self.node.span), message.into(), hint);
     }
 
-    /// Reports at a name: at the value when it is the name, else at the key.
-    pub(crate) fn name_finding(&self, severity: Severity, message: impl Into<String>, hint: Option<String>) {
-        let span = match (&self.node.value, self.key_span) {
+    /// Reports that nothing has the name here. Where a file cannot be read it may be there, and the error is counted alone.
+    pub(crate) fn unresolved(&self, message: impl Into<String>, hint: Option<String>) {
+        self.findings.add_unresolved(self.diagnostic(Severity::Error, self.name_span(), message.into(), hint));
+    }
+
+    /// Warns at a name.
+    pub(crate) fn name_warning(&self, message: impl Into<String>, hint: Option<String>) {
+        self.report(Severity::Warning, self.name_span(), message.into(), hint);
+    }
+
+    /// The value when it is the name, else the key.
+    fn name_span(&self) -> Span {
+        match (&self.node.value, self.key_span) {
             (Value::Text(_), _) | (_, None) => self.node.span,
             (_, Some(key)) => key,
-        };
-        self.report(severity, span, message.into(), hint);
+        }
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>, hint: Option<String>) {

@@ -37,7 +37,6 @@ pub(crate) struct Findings {
     unlisted_warnings: Cell<usize>,
     /// A file cannot be read: what names stand for may be in it.
     misses_file: Cell<bool>,
-    is_resolving: Cell<bool>,
     unjudged: Cell<usize>,
 }
 
@@ -58,19 +57,16 @@ impl Findings {
         self.misses_file.set(true);
     }
 
-    /// Looks up what names stand for. Where a file is missing, an error of it may only follow from that: it is counted, and not listed.
-    pub(crate) fn resolving<T>(&self, resolve: impl FnOnce() -> T) -> T {
-        self.is_resolving.set(true);
-        let resolved = resolve();
-        self.is_resolving.set(false);
-        resolved
+    /// Adds that nothing has a name. Where a file is missing, that may only follow from it: it is counted, and not listed.
+    pub(crate) fn add_unresolved(&self, diagnostic: Diagnostic) {
+        if self.misses_file.get() {
+            self.unjudged.set(self.unjudged.get() + 1);
+        } else {
+            self.add(diagnostic);
+        }
     }
 
     pub(crate) fn add(&self, diagnostic: Diagnostic) {
-        if diagnostic.severity == Severity::Error && self.misses_file.get() && self.is_resolving.get() {
-            self.unjudged.set(self.unjudged.get() + 1);
-            return;
-        }
         let (list, unlisted, max) = match diagnostic.severity {
             Severity::Error => (&self.errors, &self.unlisted_errors, ERRORS_MAX),
             Severity::Warning => (&self.warnings, &self.unlisted_warnings, WARNINGS_MAX),

@@ -98,7 +98,7 @@ pub(super) fn unknown_variables(policies: &CompiledPolicy, known: &BTreeSet<&str
     let unknown = written.filter(|(key, _)| !known.contains(key.as_str()));
     unknown
         .map(|(key, at)| {
-            let message = format!("no user has current_user.{key}: the rule drops out for everybody");
+            let message = format!("no user has current_user.{key}: the rule drops out, and opens no row");
             let mut finding = excerpt(Diagnostic::at(Severity::Warning, &at, &message));
             let near = nearest(&key, known.iter().copied()).map(|near| format!("Did you mean current_user.{near}?"));
             let elsewhere = "Give it to users as `attributes` in the configuration.".to_owned();

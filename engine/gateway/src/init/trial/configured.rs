@@ -58,7 +58,12 @@ pub(crate) fn of_configuration(config: &Config, snapshot: &Snapshot) -> Result<C
     let tables = objects.iter().map(|object| TriedTable {
         remote: object.name.clone(),
         sql_name: names.get(object.name.as_str()).map(|name| (*name).to_owned()),
-        columns: object.fields.keys().map(|field| (field.clone(), field.clone())).collect(),
+        columns: object
+            .fields
+            .iter()
+            .filter(|(_, field)| !field.phantom)
+            .map(|(name, _)| (name.clone(), name.clone()))
+            .collect(),
     });
     let tables: Vec<TriedTable> = tables.collect();
     let principal = Principal::builder("trial").permission_set(SET).posture(Posture::PlatformAdmin).build();

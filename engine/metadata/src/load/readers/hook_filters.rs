@@ -31,7 +31,7 @@ pub(in crate::load) fn add_filters(snapshot: &mut Snapshot, drafts: Vec<FilterDr
             add(declared, &filter);
         }
         if !found {
-            at.error(format!("there is no hook '{hook}'"));
+            at.unresolved(format!("there is no hook '{hook}'"), None);
         }
     }
 }

@@ -202,7 +202,7 @@ pub(in crate::load) fn add_tables(snapshot: &mut Snapshot, drafts: Vec<TableDraf
     for draft in drafts {
         let Some(object) = snapshot.objects.get(&draft.object) else {
             let near = nearest(&draft.object, snapshot.objects.keys().map(String::as_str));
-            draft.at.key_error(
+            draft.at.unresolved(
                 format!("object '{}' is not defined", draft.object),
                 near.map(|near| format!("Did you mean '{near}'?")),
             );
@@ -274,7 +274,7 @@ impl TableDraft<'_> {
             let Some(target) = snapshot.objects.get(&draft.references) else {
                 let near = nearest(&draft.references, snapshot.objects.keys().map(String::as_str));
                 let message = format!("the referenced object '{}' is not defined", draft.references);
-                draft.at.key_error(message, near.map(|near| format!("Did you mean '{near}'?")));
+                draft.at.unresolved(message, near.map(|near| format!("Did you mean '{near}'?")));
                 return None;
             };
             let (fields, referenced_fields) =
@@ -304,8 +304,7 @@ fn known(object: &Object, key: &[(String, At<'_>)], says_errors: bool) -> Vec<St
 
 fn unknown_field(object: &Object, name: &str, at: &At<'_>) {
     let near = nearest(name, object.fields.keys().map(String::as_str));
-    at.name_finding(
-        crate::Severity::Error,
+    at.unresolved(
         format!("'{name}' is not a stored field of '{}'", object.name),
         near.map(|near| format!("Did you mean '{near}'?")),
     );

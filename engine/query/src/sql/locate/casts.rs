@@ -5,20 +5,10 @@ use crate::sql::walk::{ON, Reader, Step, look};
 use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Spanned, TimezoneInfo, Visit};
 use querygate_types::{Error, ErrorCode};
 
-/// Types that `try_cast` reads from texts, as errors call them.
-static READ: [&str; 11] = [
-    "smallint",
-    "integer",
-    "bigint",
-    "real",
-    "double precision",
-    "numeric",
-    "boolean",
-    "date",
-    "time",
-    "timestamp",
-    "timestamp with time zone",
-];
+/// Types that `try_cast` reads from texts, as errors call them, without those of dates and times.
+static READ: [&str; 7] = ["smallint", "integer", "bigint", "real", "double precision", "numeric", "boolean"];
+/// Those of dates and times.
+static MOMENTS: [&str; 4] = ["date", "time", "timestamp", "timestamp with time zone"];
 
 /// The error of a text that is no value of a type, with the place of the cast and with what to write in its place. `compares`: a
 /// comparison may have read the text, too, and there need not be a cast.
@@ -47,9 +37,13 @@ fn types_of(error: &Error) -> Option<&'static [&'static str]> {
     match error.code() {
         ErrorCode::InvalidTextRepresentation | ErrorCode::InvalidDatetimeFormat => {
             let name = error.message().strip_prefix("invalid input syntax for type ")?;
-            READ.get(READ.iter().position(|word| *word == name).map(|at| at..=at)?)
+            let one = |words: &'static [&'static str]| {
+                let at = words.iter().position(|word| *word == name)?;
+                words.get(at..=at)
+            };
+            one(&READ).or_else(|| one(&MOMENTS))
         }
-        ErrorCode::DatetimeOverflow if error.message() == "date/time field value out of range" => READ.get(7..),
+        ErrorCode::DatetimeOverflow if error.message() == "date/time field value out of range" => Some(&MOMENTS),
         _ => None,
     }
 }

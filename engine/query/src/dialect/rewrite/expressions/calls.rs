@@ -225,8 +225,9 @@ fn renamed(expr: &mut Expr) {
             let today = cast(call("current_date", Vec::new()), DataType::Timestamp(None, TimezoneInfo::None));
             *expr = call("age", vec![today, of.clone()]);
         }
-        ("factorial", [of]) => {
-            *expr = cast(call("factorial", vec![of.clone()]), DataType::Numeric(ExactNumberInfo::None))
+        // Numerics of any width, of values that are none: what stands around them is planned by their type.
+        ("factorial", [_]) | ("to_number", [_, _]) => {
+            *expr = cast(call(&name, arguments), DataType::Numeric(ExactNumberInfo::None))
         }
         // The empty array takes its type in a CASE, whose branches the planner leaves to be settled.
         ("coalesce", [value, default])
