@@ -76,6 +76,7 @@ const SERVED = {
   'packages.get': async () => m.expect('name', (await ada.packages.get(P)).manifest.name, 'Demo CRM'),
   'analytics.query': async () => m.expect('rows', (await sam.analytics.query({ cube: O, measures: ['count'] })).rows, [{ count: m.ACCOUNTS.sam }]),
   'analytics.meta': async () => m.expect('cubes', Array.isArray(await ada.analytics.meta()), true),
+  'analytics.explain': async () => m.expect('sql', (await sam.analytics.explain({ cube: O, measures: ['count'] })).sql, `SELECT COUNT(*) AS "count" FROM "${O}"`),
   'analytics.queryDataset': async () => {
     const dataset = { name: 'mine', object: O, dimensions: [], measures: [{ name: 'all', aggregate: 'count' }] };
     m.expect('rows', (await sam.analytics.queryDataset({ dataset, selection: { measures: ['all'] } })).rows, [{ all: m.ACCOUNTS.sam }]);
@@ -125,7 +126,6 @@ const REFUSED = {
   'auth.accounts.list': () => ada.auth.accounts.list(),
   'auth.accounts.unlink': () => ada.auth.accounts.unlink({ providerId: 'x' }),
   'auth.accounts.linkSocial': () => ada.auth.accounts.linkSocial({ provider: 'x' }),
-  'analytics.explain': () => ada.analytics.explain({ cube: O, measures: ['count'] }),
 };
 /** Packages are files: all that would change one. */
 const CHANGES = ['install', 'uninstall', 'enable', 'disable', 'update', 'publish', 'publishDrafts', 'discardDrafts', 'listCommits', 'revertCommit', 'rollback', 'revert', 'export', 'adoptOrphans', 'duplicate'];
