@@ -5,7 +5,7 @@ mod merge;
 mod propose;
 mod trial;
 
-pub(crate) use trial::{ConfiguredTrial, ROWS, Untried, of_configuration};
+pub(crate) use trial::{ConfiguredTrial, ROWS, UntriedTable, of_configuration};
 
 use crate::cli::{
     Ended, InitArgs, IntrospectArgs, check_configuration, file_error, load, show_rows, user_entry, written,
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     for note in described.left_out.iter().chain(&described.notes) {
         output.note(note).map_err(written)?;
     }
-    for sentence in Untried::sentences(&untried) {
+    for sentence in UntriedTable::sentences(&untried) {
         output.note(&sentence).map_err(written)?;
     }
     // Nothing is written unless all of it can be.

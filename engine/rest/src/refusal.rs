@@ -43,6 +43,11 @@ pub(crate) struct Refusal {
     is_bare: bool,
 }
 
+/// What is said of a word that is none of a closed list, in the vendor's sentence.
+pub(crate) fn invalid_option<const N: usize>(names: [&str; N]) -> String {
+    format!("Invalid option: expected one of {}", names.map(|name| format!("\"{name}\"")).join("|"))
+}
+
 impl Refusal {
     pub(crate) fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
         let code = code.into();

@@ -4,7 +4,7 @@ use crate::answer::ok;
 use crate::call::Call;
 use crate::callers::Identity;
 use crate::code::Code;
-use crate::refusal::{Envelope, Refusal};
+use crate::refusal::{Envelope, Refusal, invalid_option};
 use crate::site::{Shared, Site};
 use crate::work::Work;
 use axum::extract::State;
@@ -68,8 +68,7 @@ impl Site {
             Some(_) => text("operation").unwrap_or_default(),
         };
         if !OPERATIONS.contains(&operation.as_str()) {
-            let options: Vec<String> = OPERATIONS.iter().map(|name| format!("\"{name}\"")).collect();
-            let message = format!("Invalid option: expected one of {}", options.join("|"));
+            let message = invalid_option(OPERATIONS);
             return Err(wrong(
                 json!({"code": "invalid_value", "values": OPERATIONS, "path": ["operation"], "message": message}),
             ));

@@ -17,7 +17,7 @@ use crate::config::diagnostic::nearest;
 use crate::config::worker::is_worker;
 use crate::config::{self, Config, SourceKind};
 use crate::governance::Governance;
-use crate::init::{ROWS, Untried, of_configuration};
+use crate::init::{ROWS, UntriedTable, of_configuration};
 use crate::metadata::{self, declared_sets};
 use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
@@ -265,7 +265,7 @@ impl<'a> Check<'a> {
         }
         let absent = files::absent_tables(&governance.snapshot, &tried.fileless);
         absent.iter().try_for_each(|finding| self.tell(finding))?;
-        Untried::sentences(&tried.untried).iter().try_for_each(|sentence| self.line(sentence))?;
+        UntriedTable::sentences(&tried.untried).iter().try_for_each(|sentence| self.line(sentence))?;
         self.line(&format!("rows: the first {ROWS} of {} were read", count(tried.tables, "table")))
     }
 

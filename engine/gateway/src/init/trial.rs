@@ -4,7 +4,7 @@ mod configured;
 mod tables;
 
 pub(crate) use configured::{ConfiguredTrial, of_configuration};
-pub(crate) use tables::{ROWS, Untried};
+pub(crate) use tables::{ROWS, UntriedTable};
 
 use crate::cli::{file_error, user_entry};
 use crate::config::Config;
@@ -33,7 +33,7 @@ pub(super) fn readable(
     mut described: Described,
     config: &Path,
     output: &mut Output,
-) -> Result<(Described, Vec<Untried>)> {
+) -> Result<(Described, Vec<UntriedTable>)> {
     let mut untried = Vec::new();
     for _ in 0..ROUNDS {
         let found = try_all(&described, config, output)?;

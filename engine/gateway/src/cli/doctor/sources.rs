@@ -4,7 +4,7 @@ use super::super::check::count;
 use super::finding::Finding;
 use crate::config::tls::Tls;
 use crate::config::{Config, Source, SourceKind};
-use crate::init::{ConfiguredTrial, ROWS, Untried};
+use crate::init::{ConfiguredTrial, ROWS, UntriedTable};
 use crate::introspect::Unreadable;
 use crate::wiring::{Away, SourceState, Vitals, grouped};
 use querygate_types::Result;
@@ -148,7 +148,7 @@ pub(super) fn values(tried: Result<ConfiguredTrial>) -> Vec<Finding> {
         let what = format!("the first {ROWS} rows of {} can be read", count(tried.tables, "table"));
         found.push(Finding::ok(CHECK, "tables", what));
     }
-    found.extend(Untried::sentences(&tried.untried).into_iter().map(|what| Finding::ok(CHECK, "tables", what)));
+    found.extend(UntriedTable::sentences(&tried.untried).into_iter().map(|what| Finding::ok(CHECK, "tables", what)));
     found
 }
 

@@ -1,6 +1,6 @@
 //! The trial of a gate that is configured: its own metadata and sources, read by a reader of all of it.
 
-use super::tables::{TriedTable, Untried, try_tables};
+use super::tables::{TriedTable, UntriedTable, try_tables};
 use crate::cli::file_error;
 use crate::config::{Config, FileStore, MetadataWebhooks, Source, SourceKind};
 use crate::introspect::Unreadable;
@@ -27,7 +27,7 @@ pub(crate) struct ConfiguredTrial {
     /// Source of files and table that has none there, or none that can be read. Its folder is there.
     pub(crate) fileless: Vec<(String, Unreadable)>,
     /// By the names of their objects.
-    pub(crate) untried: Vec<Untried>,
+    pub(crate) untried: Vec<UntriedTable>,
 }
 
 /// Reads the first rows of each table that a configuration serves, past its policies: the reader is of this process alone. In an isolated

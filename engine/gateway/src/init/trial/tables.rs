@@ -30,14 +30,14 @@ pub(super) struct TriedTable {
 
 /// A table that was not tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Untried {
+pub(crate) struct UntriedTable {
     /// By its source's name, or that of its object.
     pub(crate) table: String,
     /// Why it was refused a connection, a turn or memory; `None`: there was no time for it.
     pub(crate) why: Option<String>,
 }
 
-impl Untried {
+impl UntriedTable {
     /// What is to be said of all of them: those that there was no time for, and those that were refused.
     pub(crate) fn sentences(all: &[Self]) -> Vec<String> {
         let tables = |number: usize| if number == 1 { "1 table".to_owned() } else { format!("{number} tables") };
@@ -56,11 +56,11 @@ impl Untried {
 #[derive(Default)]
 pub(super) struct TrialResult {
     pub(super) unreadable: Vec<Unreadable>,
-    pub(super) untried: Vec<Untried>,
+    pub(super) untried: Vec<UntriedTable>,
 }
 
 /// What became of one table's trial.
-enum Tried {
+enum TableTrial {
     Read(Vec<Unreadable>),
     Late,
     Refused(String),
@@ -77,7 +77,7 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
     let until = Instant::now() + TRIAL_TIME;
     let tried = stream::iter(tables).map(|table| async move {
         if Instant::now() > until {
-            return Ok(Tried::Late);
+            return Ok(TableTrial::Late);
         }
         let client = ClientInfo {
             door: Door::Shell,
@@ -97,16 +97,16 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
     let (mut found, mut count) = (TrialResult::default(), 0);
     while let Some(one) = tried.next().await {
         let why = match one? {
-            Tried::Read(unreadable) => {
+            TableTrial::Read(unreadable) => {
                 found.unreadable.extend(unreadable);
                 None
             }
-            Tried::Late => Some(None),
-            Tried::Refused(why) => Some(Some(why)),
+            TableTrial::Late => Some(None),
+            TableTrial::Refused(why) => Some(Some(why)),
         };
         // They come in their order.
         if let (Some(why), Some(table)) = (why, tables.get(count)) {
-            found.untried.push(Untried { table: table.remote.clone(), why });
+            found.untried.push(UntriedTable { table: table.remote.clone(), why });
         }
         count += 1;
         progress(count)?;
@@ -114,15 +114,15 @@ pub(super) async fn try_tables<Service: QueryService + ?Sized>(
     Ok(found)
 }
 
-async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<Tried> {
+async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<TableTrial> {
     let unreadable = |column: Option<&String>, error: &Error| Unreadable {
         table: table.remote.clone(),
         column: column.cloned(),
         reason: reason(error),
         code: error.code(),
     };
-    let Some(name) = &table.sql_name else { return Ok(Tried::Read(Vec::new())) };
-    let Err(error) = read(session, name, "*").await else { return Ok(Tried::Read(Vec::new())) };
+    let Some(name) = &table.sql_name else { return Ok(TableTrial::Read(Vec::new())) };
+    let Err(error) = read(session, name, "*").await else { return Ok(TableTrial::Read(Vec::new())) };
     if is_for_want(&error) {
         return Ok(wanting(&error));
     }
@@ -136,9 +136,9 @@ async fn try_table(session: &dyn Session, table: &TriedTable) -> Result<Tried> {
     // What is wrong with each column may be each column's; where rows cannot be read without any, it is the table's.
     let is_of_table = failed.len() == table.columns.len() && read(session, name, "1").await.is_err();
     if failed.is_empty() || is_of_table {
-        return Ok(Tried::Read(vec![unreadable(None, &error)]));
+        return Ok(TableTrial::Read(vec![unreadable(None, &error)]));
     }
-    Ok(Tried::Read(failed))
+    Ok(TableTrial::Read(failed))
 }
 
 /// Whether it says that time, memory or another share was used up, and nothing of the rows. By PostgreSQL's classes of errors: 53 is
@@ -149,10 +149,10 @@ fn is_for_want(error: &Error) -> bool {
 }
 
 /// What was wanting: the time of a table, or something that was refused.
-fn wanting(error: &Error) -> Tried {
+fn wanting(error: &Error) -> TableTrial {
     match error.code() {
-        ErrorCode::QueryCanceled | ErrorCode::StatementTimeout => Tried::Late,
-        _ => Tried::Refused(reason(error)),
+        ErrorCode::QueryCanceled | ErrorCode::StatementTimeout => TableTrial::Late,
+        _ => TableTrial::Refused(reason(error)),
     }
 }
 
@@ -180,17 +180,20 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_said_to_be_late() {
         let full = Error::new(ErrorCode::TooManyConnections, "all turns are taken");
-        let Tried::Refused(why) = wanting(&full) else { panic!("it is late") };
-        assert!(is_for_want(&full) && matches!(wanting(&Error::new(ErrorCode::StatementTimeout, "")), Tried::Late));
-        let untried = |table: &str, why: Option<&str>| Untried { table: table.to_owned(), why: why.map(str::to_owned) };
+        let TableTrial::Refused(why) = wanting(&full) else { panic!("it is late") };
+        assert!(
+            is_for_want(&full) && matches!(wanting(&Error::new(ErrorCode::StatementTimeout, "")), TableTrial::Late)
+        );
+        let untried =
+            |table: &str, why: Option<&str>| UntriedTable { table: table.to_owned(), why: why.map(str::to_owned) };
         let all = [untried("a", Some(&why)), untried("b", None), untried("c", None)];
         assert_eq!(
-            Untried::sentences(&all),
+            UntriedTable::sentences(&all),
             [
                 "there was no time to try 2 tables, `b` first",
                 "1 table could not be tried, `a` first: all turns are taken"
             ]
         );
-        assert_eq!(Untried::sentences(&[]), Vec::<String>::new());
+        assert_eq!(UntriedTable::sentences(&[]), Vec::<String>::new());
     }
 }

@@ -74,7 +74,7 @@ struct Import {
 /// What becomes of a row.
 enum Row {
     Change(RecordChange, &'static str),
-    Repeat(Repeat),
+    Repeat(RepeatedRow),
     Skipped,
     Failed(Failure),
 }
@@ -83,7 +83,7 @@ enum Row {
 type ReadRow = Result<Map<String, Value>, Failure>;
 
 /// A row that means the record which an earlier row makes.
-struct Repeat {
+struct RepeatedRow {
     /// The number of the earlier row.
     first: usize,
     values: Map<String, Value>,
@@ -91,7 +91,7 @@ struct Repeat {
 }
 
 /// A change that is to be made, of the row at `at`.
-struct Due {
+struct DueChange {
     at: usize,
     /// The row that rows with the record of this one are known by.
     first: usize,
@@ -101,10 +101,10 @@ struct Due {
 
 /// What became of rows.
 #[derive(Default)]
-struct Done {
+struct ImportOutcomes {
     /// What is answered of each.
     told: Vec<Value>,
-    /// Keys of the records that they changed or made, by `Due::first`.
+    /// Keys of the records that they changed or made, by `DueChange::first`.
     made: HashMap<usize, String>,
 }
 
@@ -299,7 +299,7 @@ impl Import {
                     field: None,
                 }),
                 (Some(Match::Missing), Mode::Upsert) => match new.first(object, &self.matched_by, &values, at) {
-                    Some(first) => Row::Repeat(Repeat { first, values, texts }),
+                    Some(first) => Row::Repeat(RepeatedRow { first, values, texts }),
                     None => made(RecordAction::Create { values }, texts, "created"),
                 },
                 // Of an object whose records no single field finds, none is found.
@@ -310,14 +310,14 @@ impl Import {
     }
 
     async fn change(&self, work: &Work, rows: Vec<Row>) -> Result<Vec<Value>, Refusal> {
-        let mut done = Done::default();
-        let mut due: Vec<Due> = Vec::new();
+        let mut done = ImportOutcomes::default();
+        let mut due: Vec<DueChange> = Vec::new();
         for (at, row) in rows.into_iter().enumerate() {
             let told = match row {
                 Row::Skipped => json!({"row": at + 1, "ok": true, "action": "skipped", "code": "NO_MATCH"}),
                 Row::Failed(failure) => failure.told(at),
                 Row::Change(change, word) => {
-                    due.push(Due { at, first: at, word, change });
+                    due.push(DueChange { at, first: at, word, change });
                     Value::Null
                 }
                 Row::Repeat(repeat) => {
@@ -337,18 +337,18 @@ impl Import {
     }
 
     /// What a row becomes whose record an earlier one makes: its change. Where none was made, this one makes it.
-    fn repeated(&self, at: usize, repeat: Repeat, made: &HashMap<usize, String>) -> Due {
-        let Repeat { first, values, texts } = repeat;
+    fn repeated(&self, at: usize, repeat: RepeatedRow, made: &HashMap<usize, String>) -> DueChange {
+        let RepeatedRow { first, values, texts } = repeat;
         let (action, word) = match made.get(&first).cloned() {
             Some(id) => (RecordAction::Update { id, values, expected_version: None }, "updated"),
             None => (RecordAction::Create { values }, "created"),
         };
-        Due { at, first, word, change: RecordChange { object: self.object.clone(), action, texts } }
+        DueChange { at, first, word, change: RecordChange { object: self.object.clone(), action, texts } }
     }
 
-    async fn make(&self, work: &Work, due: Vec<Due>, done: &mut Done) -> Result<(), Refusal> {
+    async fn make(&self, work: &Work, due: Vec<DueChange>, done: &mut ImportOutcomes) -> Result<(), Refusal> {
         let (mut places, mut changes) = (Vec::with_capacity(due.len()), Vec::with_capacity(due.len()));
-        for Due { at, first, word, change } in due {
+        for DueChange { at, first, word, change } in due {
             places.push((at, first, word));
             changes.push(change);
         }

@@ -1,7 +1,7 @@
 //! `POST /data/:object/query`: a QueryAST as a question. Knows no field.
 
 use super::ask::{Ask, Expand, limit_of, offset_of, same_object};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, invalid_option};
 use querygate_query_api::requests::question::{AggregateFunction, Aggregation, Bucket, GroupKey, OrderKey, Question};
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
@@ -179,8 +179,7 @@ fn order(field: &str, value: &Value, faults: &mut Faults) -> Vec<OrderKey> {
             Some(Value::String(word)) if word == "asc" => false,
             Some(Value::String(word)) if word == "desc" => true,
             Some(_) => {
-                let message = "Invalid option: expected one of \"asc\"|\"desc\"";
-                faults.add(&format!("{place}.order"), "invalid_option", message);
+                faults.add(&format!("{place}.order"), "invalid_option", invalid_option(["asc", "desc"]));
                 continue;
             }
         };
@@ -204,10 +203,6 @@ fn groups(field: &str, value: &Value, faults: &mut Faults) -> Vec<GroupKey> {
         }
     }
     keys
-}
-
-fn invalid_option<const N: usize>(names: [&str; N]) -> String {
-    format!("Invalid option: expected one of {}", names.map(|name| format!("\"{name}\"")).join("|"))
 }
 
 fn group_key(place: &str, group: &Map<String, Value>, faults: &mut Faults) -> Option<GroupKey> {

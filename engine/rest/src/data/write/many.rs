@@ -8,7 +8,7 @@ use crate::call::{Call, Digits, Named, Place, object_of};
 use crate::code::Code;
 use crate::data::question::kind;
 use crate::data::read::about;
-use crate::refusal::{Envelope, Refusal};
+use crate::refusal::{Envelope, Refusal, invalid_option};
 use crate::site::Shared;
 use crate::work::Work;
 use axum::extract::State;
@@ -273,8 +273,7 @@ pub(crate) async fn batch(State(site): Shared, Named(object): Named<String>, cal
         let operation = match body.get("operation").and_then(Value::as_str) {
             Some(operation @ ("create" | "update" | "upsert" | "delete")) => operation.to_owned(),
             _ => {
-                let message = "Invalid option: expected one of \"create\"|\"update\"|\"upsert\"|\"delete\"";
-                faults.add("operation", "invalid_option", message);
+                faults.add("operation", "invalid_option", &invalid_option(["create", "update", "upsert", "delete"]));
                 String::new()
             }
         };
@@ -488,8 +487,8 @@ fn operation_of(at: usize, operation: &Value, faults: &mut Faults) -> Option<Rec
             return None;
         }
         _ => {
-            let message = "Invalid option: expected one of \"create\"|\"update\"|\"delete\"";
-            faults.add(format!("operations.{at}.action"), "invalid_option", message);
+            let message = invalid_option(["create", "update", "delete"]);
+            faults.add(format!("operations.{at}.action"), "invalid_option", &message);
             return None;
         }
     };
