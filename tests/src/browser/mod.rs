@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Widths of pages: on a desk, and on a telephone.
 pub const WIDTHS: [u32; 2] = [DESK, 390];
 const DESK: u32 = 1280;
+/// WebDriver's error for an element of a page that has given way to another.
+const GONE: &str = "stale element reference";
 /// WebDriver's name for a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -83,8 +85,17 @@ impl Browser {
         self.command("GET", "/url", None).as_str().unwrap_or_default().to_owned()
     }
 
+    /// Loads the page again, and waits until it is a new one: a form that is sent again is not there when the driver answers.
     pub fn reload(&self) {
+        let _ = self.script("window.isFormerPage = true");
         let _ = self.command("POST", "/refresh", Some(&json!({})));
+        self.wait_until("a new page", |browser| browser.holds("!window.isFormerPage"));
+    }
+
+    /// Whether an expression is true of the page; of one that is just leaving, nothing is.
+    fn holds(&self, expression: &str) -> bool {
+        let script = json!({"script": format!("return {expression}"), "args": []});
+        self.attempt("POST", "/execute/sync", Some(&script)).is_ok_and(|answer| answer == true)
     }
 
     /// The value of a script's `return`.
@@ -109,15 +120,30 @@ impl Browser {
         self.find(css).is_ok()
     }
 
-    /// The first element that a selector finds, which the page may be about to show.
-    fn await_element(&self, css: &str) -> Result<String, String> {
+    /// Does something with the first element that a selector finds. The page may be about to show it, or to give way to the page that
+    /// has it.
+    ///
+    /// # Panics
+    /// When there is none in time, or it cannot be done.
+    fn with_element(&self, css: &str, act: impl Fn(&str) -> Result<(), String>) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.find(css) {
-                Err(_) if Instant::now() < deadline => std::thread::sleep(PAUSE),
-                found => return found,
-            }
+            let error = match self.find(css) {
+                Err(error) => error,
+                Ok(id) => match act(&id) {
+                    Ok(()) => return,
+                    Err(error) if error.contains(GONE) => error,
+                    Err(error) => panic!("{:?} {}: {css}: {error}\n{}", self.kind(), self.url(), self.text()),
+                },
+            };
+            assert!(Instant::now() < deadline, "{:?} {}: {css}: {error}\n{}", self.kind(), self.url(), self.text());
+            std::thread::sleep(PAUSE);
         }
+    }
+
+    /// A command to an element.
+    fn order(&self, id: &str, command: &str, body: &Value) -> Result<(), String> {
+        self.attempt("POST", &format!("/element/{id}/{command}"), Some(body)).map(drop)
     }
 
     /// Clicks on the first element that a selector finds, as a person does.
@@ -125,34 +151,27 @@ impl Browser {
     /// # Panics
     /// When there is none, or it cannot be clicked on.
     pub fn click(&self, css: &str) {
-        let clicked = self
-            .await_element(css)
-            .and_then(|id| self.attempt("POST", &format!("/element/{id}/click"), Some(&json!({}))));
-        if let Err(error) = clicked {
-            panic!("{:?} {}: {css}: {error}\n{}", self.kind(), self.url(), self.text());
-        }
+        self.with_element(css, |id| self.order(id, "click", &json!({})));
     }
 
     /// Types a text into the first field that a selector finds, in place of what is there.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none, or it takes no text.
     pub fn fill(&self, css: &str, text: &str) {
-        let id =
-            self.await_element(css).unwrap_or_else(|error| panic!("{:?} {css}: {error}\n{}", self.kind(), self.text()));
-        let _ = self.command("POST", &format!("/element/{id}/clear"), Some(&json!({})));
-        if !text.is_empty() {
-            let _ = self.command("POST", &format!("/element/{id}/value"), Some(&json!({"text": text})));
-        }
+        self.with_element(css, |id| {
+            self.order(id, "clear", &json!({}))?;
+            if text.is_empty() { Ok(()) } else { self.order(id, "value", &json!({"text": text})) }
+        });
     }
 
-    /// Waits until something is so.
+    /// Waits until something is so of a page that is there as a whole.
     ///
     /// # Panics
     /// When it does not become so.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while !is_so(self) {
+        while !(self.holds("document.readyState === 'complete'") && is_so(self)) {
             let seen = || format!("{:?} {}: not {what}:\n{}", self.kind(), self.url(), self.text());
             assert!(Instant::now() < deadline, "{}", seen());
             std::thread::sleep(PAUSE);
