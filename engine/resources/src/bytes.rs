@@ -1,7 +1,7 @@
 //! How many bytes rows take, and rows without what else lies in the buffers that they share. Knows no operator.
 
 use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, make_array};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ArrowNativeType as _, DataType};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use std::sync::Arc;
@@ -12,14 +12,23 @@ pub fn own_bytes(array: &ArrayRef) -> usize {
     bytes_of(array.as_ref())
 }
 
-/// Arrow counts the places of views, and not what lies elsewhere.
+/// Arrow counts the places of views, and not what lies elsewhere, and for a slice of lists the items of all lists.
 fn bytes_of(array: &dyn Array) -> usize {
-    let elsewhere = match array.data_type() {
-        DataType::Utf8View => array.as_string_view().total_buffer_bytes_used(),
-        DataType::BinaryView => array.as_binary_view().total_buffer_bytes_used(),
-        _ => 0,
-    };
-    elsewhere + array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+    let whole = || array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size());
+    let nulls = array.nulls().map_or(0, |_| array.len().div_ceil(8));
+    match array.data_type() {
+        DataType::Utf8View => array.as_string_view().total_buffer_bytes_used() + whole(),
+        DataType::BinaryView => array.as_binary_view().total_buffer_bytes_used() + whole(),
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let offsets = lists.value_offsets();
+            let ends = offsets.first().zip(offsets.last()).map(|(from, to)| (from.as_usize(), to.as_usize()));
+            let items = ends.map_or(0, |(from, to)| bytes_of(lists.values().slice(from, to - from).as_ref()));
+            size_of_val(offsets) + nulls + items
+        }
+        DataType::Struct(_) => nulls + array.as_struct().columns().iter().map(own_bytes).sum::<usize>(),
+        _ => whole(),
+    }
 }
 
 /// Bytes of a batch's own rows, not of the buffers that it shares.
@@ -95,14 +104,14 @@ mod tests {
     use super::*;
     use arrow::array::{
         BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array,
-        ListArray, NullArray, StringArray, StringViewArray, TimestampMicrosecondArray,
+        ListArray, ListBuilder, NullArray, StringArray, StringViewArray, StringViewBuilder, StructArray,
+        TimestampMicrosecondArray,
     };
-    use arrow::datatypes::{Int32Type, Int64Type};
+    use arrow::datatypes::{Field, Int32Type, Int64Type};
 
     #[test]
     fn bytes_are_those_that_arrow_counts_of_whole_columns_and_of_slices() {
         let texts = [Some("a"), None, Some(""), Some("longer than twelve bytes"), Some("b")];
-        let lists = [Some(vec![Some(1), None]), None, Some(vec![]), Some(vec![Some(2)]), None];
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(texts.to_vec())),
             Arc::new(StringArray::from(vec!["x", "yy", "zzz", "", "w"])),
@@ -115,7 +124,6 @@ mod tests {
             // Those that are left to arrow.
             Arc::new(NullArray::new(5)),
             Arc::new(texts.iter().copied().collect::<DictionaryArray<Int32Type>>()),
-            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)),
             Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2]; 5].into_iter()).unwrap()),
         ];
         for column in columns {
@@ -129,5 +137,26 @@ mod tests {
         let views = StringViewArray::from(vec!["a", "longer than twelve bytes", "b"]);
         let [whole, last] = [views.slice(0, 3), views.slice(2, 1)].map(|slice| array_bytes(&slice));
         assert_eq!((whole, last), (3 * 16 + "longer than twelve bytes".len(), 16));
+    }
+
+    /// A piece of a batch of arrays is no larger for those that are in the others.
+    #[test]
+    fn bytes_of_lists_are_those_of_their_own_items() {
+        let texts = || Some((0..100).map(|n| Some(format!("more than twelve bytes: {n:03}"))));
+        let mut views = ListBuilder::new(StringViewBuilder::new());
+        (0..50).for_each(|_| views.append_option(texts()));
+        let numbers = (0..50).map(|row| (row > 0).then(|| (0..100).map(Some)));
+        let numbers = ListArray::from_iter_primitive::<Int64Type, _, _>(numbers);
+        let whole = numbers.to_data().get_slice_memory_size().unwrap();
+        assert_eq!(array_bytes(&numbers), whole);
+        let field = Arc::new(Field::new("numbers", numbers.data_type().clone(), true));
+        let rows = StructArray::from(vec![(field, Arc::new(numbers.clone()) as ArrayRef)]);
+        let views = views.finish();
+        let arrays: [(&dyn Array, usize); 3] = [(&numbers, 800), (&rows, 800), (&views, 100 * (16 + 27))];
+        for (array, row) in arrays {
+            let [all, one] = [array.slice(0, 50), array.slice(7, 1)].map(|slice| array_bytes(slice.as_ref()));
+            assert!((row..row + 200).contains(&one), "{one}");
+            assert!(all > 48 * row && all < 50 * (row + 200), "{all}");
+        }
     }
 }

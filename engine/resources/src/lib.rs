@@ -10,6 +10,7 @@ mod charge;
 pub mod measured;
 pub mod memory;
 mod metered_exec;
+mod multiplied;
 mod pace;
 mod shares;
 mod snapshot_quota;

@@ -6,6 +6,7 @@ use crate::bytes::own_bytes;
 use crate::charge::{Making, Meter, begin_batch, charge, enter, not_charged};
 use crate::measured::ask;
 use crate::memory::{Constants, Owner, out_of_memory as statement_is_full};
+use crate::multiplied::{LongestRow, taken_apart};
 use crate::pace::{Made, Pace};
 use crate::stop::{Stop, heed, proceed};
 use arrow::record_batch::RecordBatch;
@@ -38,7 +39,7 @@ pub struct MeteredExec {
     given: AtomicBool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Role {
     Around,
     Below,
@@ -46,15 +47,21 @@ enum Role {
     Cancellable,
     /// Charges what passes, for an operator above that keeps it and does not say so.
     Kept,
-    /// Gives its rows once.
-    Once,
-    /// A join without keys. `are_long`: whether values that it compares may be of any length.
+    /// Gives its rows once, and measures them for the other side of a join.
+    Once(LongestRow),
+    /// Measures its rows for the other side of a product.
+    Measured(LongestRow),
+    /// The other side: rows are copied beside each of it.
+    Beside(LongestRow),
+    /// Rows whose lists in these columns are taken apart above, where all else is copied beside each element.
+    Lists(Vec<usize>),
+    /// A join without keys. `are_long`: whether values that it compares or copies may be of any length.
     Joins {
         are_long: bool,
     },
 }
 
-/// Pairs of rows that a join compares at once, where values may be long.
+/// Pairs of rows that a join compares, and makes, at once where values may be long.
 const LONG_PAIRS: usize = 1_024;
 
 /// A context for operators that take fewer rows at once.
@@ -74,7 +81,7 @@ fn with_few_rows(context: &TaskContext) -> Arc<TaskContext> {
 }
 
 impl MeteredExec {
-    const fn new(input: Arc<dyn ExecutionPlan>, role: Role, constants: Constants) -> Self {
+    fn new(input: Arc<dyn ExecutionPlan>, role: Role, constants: Constants) -> Self {
         Self { input, role, constants, given: AtomicBool::new(false) }
     }
 
@@ -130,15 +137,60 @@ impl MeteredExec {
             let asking = AskingExpr::around(filter.expression());
             JoinFilter::new(asking, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
         });
-        let left = Arc::new(Self::new(Arc::clone(join.left()), Role::Once, Constants::default()));
-        let are_long = filter.as_ref().is_some_and(|filter| {
-            filter.schema().fields().iter().any(|field| field.data_type().primitive_width().is_none())
-        });
+        let longest = LongestRow::default();
+        let left = Arc::new(Self::new(Arc::clone(join.left()), Role::Once(longest.clone()), Constants::default()));
+        let made = join.schema();
+        let compared = filter.iter().flat_map(|filter| filter.schema().fields());
+        let are_long = compared.chain(made.fields()).any(|field| field.data_type().primitive_width().is_none());
         let join = NestedLoopJoinExecBuilder::from(join).with_filter(filter).build()?;
-        let inputs: Vec<Arc<dyn ExecutionPlan>> = vec![left, Arc::clone(join.right())];
+        let right = Self::beside(join.right(), join.left(), longest);
+        let inputs: Vec<Arc<dyn ExecutionPlan>> = vec![left, right];
         let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
         let join = (Arc::new(join) as Arc<dyn ExecutionPlan>).replace_children(inputs, keep)?;
         Ok(Arc::new(Self::new(join, Role::Joins { are_long }, Constants::default())))
+    }
+
+    /// A product, which takes as many rows of its second input at once as make a batch of the usual bytes beside the longest row of the
+    /// first one: that row is copied for each of them. `operator`: has two inputs, and collects the first one before it reads the second.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub fn product(operator: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let inputs = match operator.children().as_slice() {
+            [first, second] => {
+                let longest = LongestRow::default();
+                let measured = Self::new(Arc::clone(first), Role::Measured(longest.clone()), Constants::default());
+                vec![Arc::new(measured) as Arc<dyn ExecutionPlan>, Self::beside(second, first, longest)]
+            }
+            _ => return internal_err!("a product has two inputs"),
+        };
+        operator.replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
+    }
+
+    /// An input of which fewer rows are handed up at once where those of the other one are long, if they may be.
+    fn beside(
+        input: &Arc<dyn ExecutionPlan>,
+        other: &Arc<dyn ExecutionPlan>,
+        longest: LongestRow,
+    ) -> Arc<dyn ExecutionPlan> {
+        if other.schema().fields().iter().all(|field| field.data_type().primitive_width().is_some()) {
+            return Arc::clone(input);
+        }
+        Arc::new(Self::new(Arc::clone(input), Role::Beside(longest), Constants::default()))
+    }
+
+    /// An operator that takes lists apart, with what it copies beside their elements charged before. `lists`: the columns of its input that
+    /// it takes apart.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub fn lists(operator: Arc<dyn ExecutionPlan>, lists: Vec<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = match operator.children().as_slice() {
+            [input] => Arc::clone(input),
+            _ => return internal_err!("lists are taken apart of one input"),
+        };
+        let below: Arc<dyn ExecutionPlan> = Arc::new(Self::new(input, Role::Lists(lists), Constants::default()));
+        operator.replace_children(vec![below], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
     }
 
     /// A join's condition as it was before it asked.
@@ -155,7 +207,7 @@ impl MeteredExec {
 
     fn of(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, self.role, self.constants))),
+            (Some(input), true) => Ok(Arc::new(Self::new(input, self.role.clone(), self.constants))),
             _ => internal_err!("a meter has one input"),
         }
     }
@@ -204,13 +256,20 @@ impl ExecutionPlan for MeteredExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (role, pool) = (self.role, Arc::clone(context.memory_pool()));
+        let (role, pool) = (self.role.clone(), Arc::clone(context.memory_pool()));
         let stop = context.session_config().get_extension::<Stop>();
         let kept = match role {
             Role::Kept => Some(MemoryConsumer::new("rows that an operator keeps").register(&pool)),
-            Role::Around | Role::Below | Role::Cancellable | Role::Once | Role::Joins { .. } => None,
+            Role::Lists(_) => Some(MemoryConsumer::new("rows that an operator copies").register(&pool)),
+            Role::Around
+            | Role::Below
+            | Role::Cancellable
+            | Role::Once(_)
+            | Role::Measured(_)
+            | Role::Beside(_)
+            | Role::Joins { .. } => None,
         };
-        if matches!(role, Role::Once) && self.given.swap(true, Ordering::Relaxed) {
+        if matches!(role, Role::Once(_)) && self.given.swap(true, Ordering::Relaxed) {
             return Err(DataFusionError::External(Box::new(statement_is_full(Owner::Statement.mark()))));
         }
         let context = if matches!(role, Role::Joins { are_long: true }) { with_few_rows(&context) } else { context };
@@ -289,6 +348,41 @@ impl MeteredStream {
         polled
     }
 
+    /// Rows that are measured for the other side.
+    fn poll_measured(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        let polled = self.batches.poll_next_unpin(cx);
+        if let (Poll::Ready(Some(Ok(batch))), Role::Once(longest) | Role::Measured(longest)) = (&polled, &self.role) {
+            longest.take_in(batch);
+        }
+        polled
+    }
+
+    /// Rows for an operator that copies them, or copies others beside each of them.
+    fn poll_copied(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        if let Err(over) = proceed() {
+            return Poll::Ready(Some(Err(over)));
+        }
+        let batch = match self.pace.rest() {
+            Some(rest) => rest,
+            None => match ready!(self.batches.poll_next_unpin(cx)) {
+                Some(Ok(batch)) => batch,
+                ended => return Poll::Ready(ended),
+            },
+        };
+        let bounded = match &self.role {
+            Role::Beside(longest) => Ok(longest.rows()),
+            Role::Lists(lists) => taken_apart(&batch, lists).and_then(|(rows, bytes)| {
+                let charged = self.kept.as_ref().map_or(Ok(()), |kept| kept.try_resize(bytes));
+                charged.map(|()| rows).map_err(|error| DataFusionError::External(Box::new(not_charged(&error))))
+            }),
+            _ => internal_err!("nothing is copied"),
+        };
+        Poll::Ready(Some(bounded.map(|rows| {
+            self.pace.bound(rows);
+            self.pace.cut(batch)
+        })))
+    }
+
     /// The rows themselves, and once more in the one batch that is made of all.
     fn keep(&self, batch: &RecordBatch) -> Result<()> {
         let constants = batch.num_rows().saturating_mul(self.constant);
@@ -308,7 +402,9 @@ impl Stream for MeteredStream {
         match self.role {
             Role::Around => self.poll_metered(cx),
             Role::Below => self.poll_piece(cx),
-            Role::Cancellable | Role::Once | Role::Joins { .. } => self.batches.poll_next_unpin(cx),
+            Role::Cancellable | Role::Joins { .. } => self.batches.poll_next_unpin(cx),
+            Role::Once(_) | Role::Measured(_) => self.poll_measured(cx),
+            Role::Beside(_) | Role::Lists(_) => self.poll_copied(cx),
             Role::Kept => {
                 let polled = ready!(self.batches.poll_next_unpin(cx));
                 Poll::Ready(match polled {
@@ -323,5 +419,54 @@ impl Stream for MeteredStream {
 impl RecordBatchStream for MeteredStream {
     fn schema(&self) -> arrow::datatypes::SchemaRef {
         self.batches.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::batch_bytes;
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::physical_plan::collect;
+    use datafusion::physical_plan::joins::CrossJoinExec;
+
+    fn table(name: &str, column: ArrayRef) -> Arc<dyn ExecutionPlan> {
+        let batch = RecordBatch::try_from_iter([(name, column)]).unwrap();
+        let schema = batch.schema();
+        MemorySourceConfig::try_new_exec(&[vec![batch]], schema, None).unwrap()
+    }
+
+    /// Batches of the product of some texts and a hundred numbers.
+    async fn products(texts: &[String], bounded: bool) -> Vec<RecordBatch> {
+        let texts = table("t", Arc::new(StringArray::from(texts.to_vec())));
+        let numbers = table("n", Arc::new(Int64Array::from_iter_values(0..100)));
+        let join: Arc<dyn ExecutionPlan> = Arc::new(CrossJoinExec::new(texts, numbers));
+        let plan = if bounded { MeteredExec::product(join).unwrap() } else { join };
+        collect(plan, Arc::default()).await.unwrap()
+    }
+
+    fn pairs(batches: &[RecordBatch]) -> Vec<(usize, i64)> {
+        let mut pairs = Vec::new();
+        for batch in batches {
+            let (texts, numbers) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
+            pairs.extend(texts.iter().map(|text| text.unwrap().len()).zip(numbers.values().iter().copied()));
+        }
+        pairs.sort_unstable();
+        pairs
+    }
+
+    #[tokio::test]
+    async fn batches_of_a_product_are_short_where_rows_are_long() {
+        let longest = |batches: &[RecordBatch]| batches.iter().map(batch_bytes).max().unwrap();
+        let long = ["x".repeat(200_000), "y".to_owned(), String::new()];
+        let (own, ours) = (products(&long, false).await, products(&long, true).await);
+        assert_eq!(pairs(&ours), pairs(&own));
+        assert!(longest(&own) > 16 << 20, "DataFusion's product is bounded by itself now");
+        assert!(longest(&ours) <= 1 << 20, "{}", longest(&ours));
+        let short = ["x".repeat(100), "y".to_owned()];
+        assert_eq!(products(&short, true).await, products(&short, false).await, "in their order");
+        assert!(pairs(&products(&[], true).await).is_empty());
     }
 }

@@ -71,6 +71,11 @@ impl Pace {
         }
     }
 
+    /// Hands up no more rows than this at once.
+    pub(crate) fn bound(&mut self, rows: usize) {
+        self.most = rows;
+    }
+
     /// The next rows of a batch; the others wait.
     pub(crate) fn cut(&mut self, batch: RecordBatch) -> RecordBatch {
         let rows = batch.num_rows();
@@ -89,7 +94,7 @@ impl Pace {
 }
 
 /// Rows of a given size in a batch.
-fn rows_of(bytes: usize) -> usize {
+pub(crate) fn rows_of(bytes: usize) -> usize {
     limits::BATCH_BYTES.checked_div(bytes).unwrap_or(usize::MAX).max(1)
 }
 

@@ -42,19 +42,44 @@ impl Account {
     /// it may be: what is measured is charged after it was taken.
     pub(crate) fn overdrawn_by(&self, more: usize) -> Option<DataFusionError> {
         let used = self.used.load(Ordering::Relaxed);
-        if used.saturating_add(more) > self.most.saturating_add((self.most / 8).max(TOLERATED_LEAST)) {
+        if used.saturating_add(more) > self.most.saturating_add(self.tolerated()) {
             return Some(self.is_full(("what is measured", more), used));
         }
         self.above.downcast_ref::<Self>().and_then(|above| above.overdrawn_by(more))
     }
 
-    /// Whether an operator that can spill gets more. A quarter is left to those that cannot, or a sort would leave no room for the
-    /// expressions below it; and beyond a half of all, none gets more than an equal share, or one would leave no room for the next.
+    /// Bytes beyond its bound that it may be charged with.
+    fn tolerated(&self) -> usize {
+        (self.most / 8).max(TOLERATED_LEAST)
+    }
+
+    /// Whether an operator of a statement gets more. One whose next step may take as much again as it holds gets no more than leaves
+    /// room for that: the engine asks for the bytes of such a step after it.
     fn may_hold(&self, reservation: &MemoryReservation, additional: usize) -> bool {
-        if self.owner != Owner::Statement || !reservation.consumer().can_spill() {
+        if self.owner != Owner::Statement {
             return true;
         }
-        let (most, own) = (self.most - self.most / 4, reservation.size().saturating_add(additional));
+        let (before, consumer) = (reservation.size(), reservation.consumer());
+        let own = before.saturating_add(additional);
+        let next = if consumer.can_spill() {
+            if !self.need_not_spill(own, additional) {
+                return false;
+            }
+            // While a table doubles, the one before and one twice as long are there.
+            if has_doubled(before, additional) { own.saturating_mul(2) } else { 0 }
+        } else if is_copied(consumer.name()) {
+            own.saturating_sub(self.tolerated())
+        } else {
+            0
+        };
+        // What it has taken by now is measured, and charged.
+        self.reserved().saturating_add(next) <= self.most
+    }
+
+    /// Whether an operator that can spill need not do so. A quarter is left to those that cannot, or a sort would leave no room for the
+    /// expressions below it; and beyond a half of all, none gets more than an equal share, or one would leave no room for the next.
+    fn need_not_spill(&self, own: usize, additional: usize) -> bool {
+        let most = self.most - self.most / 4;
         let all = self.spillable.load(Ordering::Relaxed).saturating_add(additional);
         all <= self.most / 2 || all <= most && own <= most / self.spillers.load(Ordering::Relaxed).max(1)
     }
@@ -72,6 +97,18 @@ impl Account {
             self.most
         ))
     }
+}
+
+/// Whether what an operator holds grew by a half or more in one step, and will again: the buffers of a table of groups do. Rows that are
+/// merged from files are asked for at once.
+fn has_doubled(before: usize, additional: usize) -> bool {
+    before.min(additional) >= TOLERATED_LEAST && additional >= before / 2
+}
+
+/// Whether what an operator of this name holds is copied whole in one step: aggregates without groups when their result is made (values are
+/// gathered) or their sets grow, and the table of rows that a recursive query has given.
+fn is_copied(consumer: &str) -> bool {
+    consumer.starts_with("AggregateStream[") || consumer == "RecursiveQueryHashTable"
 }
 
 /// Bytes of a reservation, if its holder can spill them.
@@ -174,7 +211,10 @@ impl Accounts {
 mod tests {
     use super::*;
     use crate::errors::{Stage, translate};
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::prelude::{SessionConfig, SessionContext};
     use querygate_types::ErrorCode;
+    use std::sync::Mutex;
 
     fn reservation(pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
         MemoryConsumer::new("test").register(pool)
@@ -199,6 +239,99 @@ mod tests {
         alone.free();
         drop(expression);
         alone.try_grow(120).unwrap();
+    }
+
+    const MB: usize = 1 << 20;
+
+    fn statement_of(most: usize) -> Arc<dyn MemoryPool> {
+        Account::new(Owner::Statement, Accounts::new(1 << 30, 1 << 30).user("ada"), most)
+    }
+
+    #[test]
+    fn tables_that_double_leave_room_for_the_next_time() {
+        let statement = statement_of(64 * MB);
+        let spilling = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&statement);
+        let table = spilling("a table");
+        table.try_grow(10 * MB).unwrap();
+        table.try_grow(10 * MB).unwrap();
+        assert!(table.try_grow(20 * MB).is_err(), "it may be twice 40 MB next");
+        table.try_grow(MB).unwrap();
+        drop(table);
+        let sort = spilling("a sort");
+        for _ in 0..12 {
+            sort.try_grow(4 * MB).unwrap();
+        }
+        sort.free();
+        sort.try_grow(48 * MB).unwrap();
+        drop(sort);
+        let other = reservation(&statement);
+        other.try_grow(40 * MB).unwrap();
+        let table = spilling("a table beside others");
+        table.try_grow(8 * MB).unwrap();
+        assert!(table.try_grow(8 * MB).is_err());
+    }
+
+    #[test]
+    fn what_is_copied_in_the_end_leaves_room_for_its_copy() {
+        let statement = statement_of(64 * MB);
+        let gathered = MemoryConsumer::new("AggregateStream[0]").register(&statement);
+        for _ in 0..36 {
+            gathered.try_grow(MB).unwrap();
+        }
+        assert!(gathered.try_grow(MB).is_err());
+        gathered.free();
+        reservation(&statement).try_grow(64 * MB).unwrap();
+    }
+
+    /// The names of those that ask a pool.
+    #[derive(Debug, Default)]
+    struct Names(Mutex<Vec<String>>);
+
+    impl fmt::Display for Names {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names")
+        }
+    }
+
+    impl MemoryPool for Names {
+        fn name(&self) -> &'static str {
+            "names"
+        }
+
+        fn register(&self, consumer: &MemoryConsumer) {
+            self.0.lock().unwrap().push(consumer.name().to_owned());
+        }
+
+        fn grow(&self, _: &MemoryReservation, _: usize) {}
+
+        fn shrink(&self, _: &MemoryReservation, _: usize) {}
+
+        fn try_grow(&self, _: &MemoryReservation, _: usize) -> Result<()> {
+            Ok(())
+        }
+
+        fn reserved(&self) -> usize {
+            0
+        }
+    }
+
+    /// DataFusion says by names alone which operator asks.
+    #[tokio::test]
+    async fn what_copies_is_known_by_its_name() {
+        for (sql, copies) in [
+            ("SELECT array_agg(a) FROM (VALUES (1), (2)) t(a)", true),
+            ("WITH RECURSIVE r AS (SELECT 1 AS n UNION SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r", true),
+            ("SELECT a, count(*) FROM (VALUES (1), (2)) t(a) GROUP BY a ORDER BY a", false),
+        ] {
+            let names = Arc::new(Names::default());
+            let pool: Arc<dyn MemoryPool> = Arc::<Names>::clone(&names);
+            let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
+            let context = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
+            context.sql(sql).await.unwrap().collect().await.unwrap();
+            let asked = names.0.lock().unwrap();
+            assert!(!asked.is_empty());
+            assert_eq!(asked.iter().any(|name| is_copied(name)), copies, "{sql}: {asked:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::conversions::{modifier, named, texts_of};
 use super::networks;
 use super::text;
+use crate::bounds::ResultBytes;
 use crate::fault::{Fault, external};
 use crate::functions::{read_bytes, to_arrow};
 use crate::json;
@@ -20,6 +21,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use querygate_query_api::values::network::NETWORK;
+use querygate_resources::bytes::own_bytes;
 use querygate_resources::{Working, proceed, work};
 use querygate_types::{Error, ErrorCode, PgType, network, uuid};
 use std::sync::Arc;
@@ -122,14 +124,19 @@ const ELEMENT_BYTES: usize = 64;
 
 fn lists(texts: &StringViewArray, array: &Field, item: &FieldRef, zone: Zone) -> Result<ArrayRef> {
     let to = super::conversions::item_target(array, item);
+    let mut made = ResultBytes::default();
     let rows = texts.iter().map(|text| -> Result<Option<ScalarValue>> {
         let Some(text) = text else { return Ok(None) };
         proceed()?;
-        let elements = text.bytes().filter(|byte| *byte == b',').count() + 1;
-        work(elements.saturating_mul(ELEMENT_BYTES).saturating_add(text.len().saturating_mul(2)))?;
-        let parts: ArrayRef = Arc::new(StringArray::from(super::flat_arrays::split_array(text).map_err(external)?));
-        let plain = Field::new("item", DataType::Utf8, true);
-        let items = super::conversions::items(&parts, &plain, &to, zone)?;
+        let items = {
+            let _work = Working::begin();
+            let elements = text.bytes().filter(|byte| *byte == b',').count() + 1;
+            work(elements.saturating_mul(ELEMENT_BYTES).saturating_add(text.len().saturating_mul(2)))?;
+            let parts: ArrayRef = Arc::new(StringArray::from(super::flat_arrays::split_array(text).map_err(external)?));
+            let plain = Field::new("item", DataType::Utf8, true);
+            super::conversions::items(&parts, &plain, &to, zone)?
+        };
+        made.add(own_bytes(&items))?;
         let list = datafusion::common::utils::SingleRowListArrayBuilder::new(items).with_field(item).build_list_array();
         Ok(Some(ScalarValue::List(Arc::new(list))))
     });

@@ -9,14 +9,14 @@ use crate::typing::has_keys;
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp::not_distinct;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{ArrowNativeType as _, DataType, Field, FieldRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::{SingleRowListArrayBuilder, normalize_float_zero};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
 use querygate_resources::bytes::own_bytes;
-use querygate_resources::{charge, proceed};
+use querygate_resources::{charge, proceed, work};
 use querygate_types::{Error, ErrorCode};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ use std::sync::Arc;
 const ELEMENTS_UNASKED: usize = 1 << 14;
 /// Bytes that an element takes beside its value while it is looked up.
 const KEPT_BYTES: usize = 48;
+/// Bytes that an element takes beside its value in a row.
+const ELEMENT_BYTES: usize = 12;
 
 const ITEM: &[P] = &[P::AnyArray, P::Any];
 /// An operator, a value and an array.
@@ -217,10 +219,23 @@ fn order_key(row: &Row<'_>) -> Result<Value> {
     } else {
         arrays.slice(at, 1)
     };
+    work(row_bytes(&array))?;
     let last = SortOptions { descending: false, nulls_first: false };
     let keys = RowConverter::new(vec![SortField::new_with_options(array.data_type().clone(), last)])?;
     let rows = keys.convert_columns(&[array])?;
     Ok(Value::Bytes(rows.row(0).as_ref().to_vec()))
+}
+
+/// Bytes of the rows that are made of arrays: those of their elements, with the place of each, those of the arrays within one another, in
+/// blocks, and the key.
+fn row_bytes(arrays: &ArrayRef) -> usize {
+    let (mut items, mut times) = (Arc::clone(arrays), 1_usize);
+    while let Some(lists) = items.as_list_opt::<i32>() {
+        let ends = lists.offsets().first().zip(lists.offsets().last());
+        let (from, to) = ends.map_or((0, 0), |(from, to)| (from.as_usize(), to.as_usize()));
+        (items, times) = (lists.values().slice(from, to - from), times + 1);
+    }
+    own_bytes(arrays).saturating_add(items.len().saturating_mul(ELEMENT_BYTES)).saturating_mul(times)
 }
 
 /// Each element where it stands first. NULL is one of them.

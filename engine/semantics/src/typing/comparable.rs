@@ -97,10 +97,12 @@ pub(crate) fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>
             changed |= !call.params.distinct && order_keys::by_key(&mut call.params.order_by, schema);
             changed |= interval_length::aggregated(&mut call, schema)?;
             changed |= enum_order::aggregated(&mut call, schema)?;
+            changed |= order_keys::aggregated(&mut call, schema);
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::WindowFunction(mut window) => {
             order_keys::refuse_extremes(window.fun.name(), &window.params.args, schema)?;
+            order_keys::in_window(&window, schema)?;
             let mut changed =
                 interval_length::ordered(&mut window, schema)? | enum_order::ordered(&mut window, schema)?;
             changed |= order_keys::by_key(&mut window.params.order_by, schema);

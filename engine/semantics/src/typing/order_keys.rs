@@ -13,7 +13,8 @@ use crate::times::zone::Zone;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{InSubquery, ScalarFunction, Sort};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFunction, Sort, WindowFunction};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{BinaryExpr, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, Operator};
 use querygate_query_api::column::PG_TYPE_KEY;
@@ -288,6 +289,42 @@ fn as_key(expr: &mut Expr, schema: &DFSchema) -> bool {
         (Key::Jsonb | Key::Array | Key::JsonbArray, _) => key.call(own),
     };
     true
+}
+
+/// `min` and `max` of arrays of several dimensions, which the engine cannot compare: the first in the order of their keys. Whether it
+/// was one.
+pub(crate) fn aggregated(call: &mut AggregateFunction, schema: &DFSchema) -> bool {
+    let greatest = match call.func.name() {
+        "max" => true,
+        "min" => false,
+        _ => return false,
+    };
+    let [value] = call.params.args.as_slice() else { return false };
+    let mut key = value.clone();
+    if !has_dimensions(value, schema) || !as_key(&mut key, schema) {
+        return false;
+    }
+    call.params.order_by = vec![Sort::new(key, !greatest, false)];
+    call.params.distinct = false;
+    call.func = first_value_udaf();
+    true
+}
+
+/// Refuses `min` and `max` of such arrays in a window.
+///
+/// # Errors
+/// 0A000.
+pub(crate) fn in_window(window: &WindowFunction, schema: &DFSchema) -> Result<()> {
+    let is_extreme = matches!(window.fun.name(), "min" | "max");
+    if is_extreme && window.params.args.iter().any(|arg| has_dimensions(arg, schema)) {
+        return Err(unsupported("min and max of arrays of several dimensions in a window are not supported"));
+    }
+    Ok(())
+}
+
+/// Whether a value is an array of arrays.
+fn has_dimensions(value: &Expr, schema: &DFSchema) -> bool {
+    matches!(value.get_type(schema), Ok(DataType::List(item)) if item.data_type().is_list())
 }
 
 /// Refuses what would take the first and the last of the texts of jsonb.

@@ -1,18 +1,22 @@
 //! Operators whose expressions may make much of little are put behind a meter, which charges the statement's memory for it, and
 //! those whose expressions may compute long behind one that tells them whether the statement is over. Windows over whole partitions,
 //! which keep their input without charging it, have it charged, and so has what is dealt out to partitions: long rows in small
-//! batches are gathered there by the thousand.
+//! batches are gathered there by the thousand. Products and joins without keys take few rows of one side at once where those of the
+//! other are long, and lists are taken apart some at a time.
 
+use arrow::datatypes::Schema;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::expressions::Literal;
-use datafusion::physical_plan::joins::NestedLoopJoinExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
 use querygate_catalog::GatheringExec;
@@ -41,6 +45,17 @@ impl PhysicalOptimizerRule for MeterOperators {
                 if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
                     return MeteredExec::join(join).map(Transformed::yes);
                 }
+                if let Some(join) = node.downcast_ref::<CrossJoinExec>()
+                    && may_be_long(join.left())
+                {
+                    return MeteredExec::product(node).map(Transformed::yes);
+                }
+                if let Some(unnest) = node.downcast_ref::<UnnestExec>()
+                    && may_be_long(&node)
+                {
+                    let lists = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema).collect();
+                    return MeteredExec::lists(node, lists).map(Transformed::yes);
+                }
                 let keeps = node.downcast_ref::<WindowAggExec>().is_some();
                 let node = if keeps {
                     let constant = constants_of(&node)?;
@@ -64,7 +79,7 @@ impl PhysicalOptimizerRule for MeterOperators {
                     }
                     Ok(TreeNodeRecursion::Continue)
                 })?;
-                if (growing || constants.bytes > 0) && node.children().len() == 1 {
+                if (growing || constants.bytes > 0 || constants.is_open) && node.children().len() == 1 {
                     MeteredExec::around(node, constants).map(Transformed::yes)
                 } else if lasting {
                     Ok(Transformed::yes(MeteredExec::cancellable(node)))
@@ -106,10 +121,15 @@ fn adds_wide(node: &Arc<dyn ExecutionPlan>) -> bool {
         .is_some_and(|aggregate| aggregate.aggr_expr().iter().any(|call| *call.field().data_type() == WIDE_NUMERIC))
 }
 
-/// Whether a part of an expression that names no column makes much of little: a constant that no plan had the room for.
+/// Whether a part of an expression that names no column makes much of little, or is the value of a subquery that may be long: a constant
+/// that no plan had the room for.
 fn makes_constants(expr: &Arc<dyn PhysicalExpr>) -> Result<bool> {
-    let mut makes = false;
+    let (mut makes, no_columns) = (false, Schema::empty());
     expr.apply(|part| {
+        if let Some(value) = part.downcast_ref::<ScalarSubqueryExpr>() {
+            let field = value.return_field(&no_columns)?;
+            makes |= field.data_type().is_string() || field.data_type().is_list();
+        }
         makes |= part.downcast_ref::<Literal>().is_none() && grows(part) && collect_columns(part).is_empty();
         Ok(if makes { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
@@ -152,6 +172,12 @@ mod tests {
             ("SELECT count(*), max(rank) FROM regions", false),
             ("SELECT repeat(name, rank) FROM regions", true),
             ("SELECT repeat(name, rank) || 'x', max(rank) FROM regions GROUP BY 1", true),
+            ("SELECT name || name FROM regions", true),
+            ("SELECT rank::float8::text FROM regions", true),
+            ("SELECT name::text[] FROM regions", true),
+            ("SELECT name::int FROM regions", false),
+            ("SELECT id, (SELECT max(name) FROM regions) FROM regions", true),
+            ("SELECT id, (SELECT max(rank) FROM regions) FROM regions", false),
         ] {
             let printed = printed(&reader.planned_once(sql).unwrap());
             let is_there = |plan: &str| {
@@ -172,6 +198,14 @@ mod tests {
         let dealt = |sql: &str| metered(&reader, sql).contains(&"GatheringExec".to_owned());
         assert!(dealt("SELECT region_id, count(*) FROM visits GROUP BY region_id"));
         assert!(!dealt("SELECT score, count(*) FROM visits GROUP BY score"), "numbers are short");
+    }
+
+    #[test]
+    fn products_of_rows_that_may_be_long_are_made_in_pieces() {
+        let reader = Shop::open().owner();
+        assert_eq!(metered(&reader, "SELECT r.name, v.id FROM regions r CROSS JOIN visits v"), ["MeteredExec"; 2]);
+        let numbers = "SELECT a.n, b.n FROM (VALUES (1), (2)) a(n) CROSS JOIN (VALUES (1), (2)) b(n)";
+        assert!(metered(&reader, numbers).is_empty(), "numbers are short");
     }
 
     #[test]
