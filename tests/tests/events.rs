@@ -14,6 +14,8 @@ mod documents;
 mod doors;
 #[path = "events/gate.rs"]
 mod gate;
+#[path = "events/held.rs"]
+mod held;
 #[path = "events/histories.rs"]
 mod histories;
 #[path = "events/history.rs"]

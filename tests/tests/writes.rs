@@ -43,6 +43,8 @@ mod parameters;
 mod pipelined;
 #[path = "../../drivers/postgres/tests/common/mod.rs"]
 mod postgres_server;
+#[path = "writes/savepoints.rs"]
+mod savepoints;
 #[path = "writes/servers.rs"]
 mod servers;
 #[path = "writes/source.rs"]

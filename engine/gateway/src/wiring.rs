@@ -5,6 +5,7 @@ mod deployment;
 mod events;
 mod extensions;
 mod history;
+mod keys;
 mod layouts;
 mod learning;
 mod measure;
@@ -19,6 +20,7 @@ mod transactions;
 pub(crate) mod workers;
 mod writes;
 
+pub(crate) use deployment::FINDINGS;
 pub(crate) use metadata_webhooks::findings as webhook_findings;
 pub(crate) use sources::{MEMORY_SOURCE_BYTES_MAX, memory_rows, mongodb, mysql, postgres};
 pub(crate) use states::{Away, SourceState, Vitals, grouped, source_states, unreadable_folder};
@@ -48,9 +50,9 @@ use tokio::runtime::Handle;
 
 /// Builds everything that answers queries. A source that is down is no error: its tables say so when they are read.
 pub(crate) async fn build(config: &Config, runtimes: &Runtimes) -> Result<Gate> {
-    let parts = Parts::start(config, runtimes).await?;
-    let engine = &parts.engine;
     let keys = config.key_file().map(KeyFile::open).transpose()?;
+    let parts = Parts::start(config, runtimes, keys.as_ref()).await?;
+    let engine = &parts.engine;
     let users = &parts.users;
     let builder = Arc::clone(&parts.builder);
     let metadata = Arc::new(move || builder.config().metadata.path.clone());
@@ -99,7 +101,7 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(config: &Config, runtimes: &Runtimes) -> Result<Self> {
+    async fn start(config: &Config, runtimes: &Runtimes, keys: Option<&KeyFile>) -> Result<Self> {
         config.extensions.start()?;
         let builder = Arc::new(Builder::new(config)?);
         if let Some(file) = config.numbers.as_ref().filter(|_| config.writes) {
@@ -118,7 +120,7 @@ impl Parts {
         let declared = Declarations::new(config, events.as_ref(), Arc::clone(&shown), runtimes.query.clone());
         let options = transactions::attach(learning::attach(options(config), learning.as_ref()), coordinator);
         let options = history::attach(events::attach(options, events.as_ref(), &shown), history.as_ref());
-        let options = extensions::attach(options, &config.extensions);
+        let options = keys::attach(extensions::attach(options, &config.extensions), keys);
         let reloaded = reloads::Place::default();
         let options = reloads::attach(options, &reloaded);
         let options = workers::attach(options, config, &runtimes.query)?;

@@ -1,4 +1,4 @@
-//! Memory that a door holds for a session: what it has encoded, prepared and bound. Knows no door.
+//! What a door holds for a session: memory of what it has encoded, prepared and bound, and work beyond single statements. Knows no door.
 
 use querygate_types::Result;
 use std::fmt::Debug;
@@ -10,6 +10,35 @@ pub trait Holding: Send + Sync + Debug {
     /// # Errors
     /// 53200: there is no room for them; as many are charged as before. Never where there are fewer than before.
     fn resize(&self, bytes: usize) -> Result<()>;
+}
+
+/// What a session is kept for beyond single statements, as operators and its user see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occupation {
+    /// Rows of a table arrive from a client.
+    Upload,
+    /// Rows of a request are stored one by one.
+    Import,
+    /// A client is at a record.
+    Presence,
+    /// An answer is kept up to date.
+    LiveAnswer,
+    /// A client follows changes.
+    Subscription,
+}
+
+impl Occupation {
+    /// How it is shown.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Import => "import",
+            Self::Presence => "presence",
+            Self::LiveAnswer => "live answer",
+            Self::Subscription => "subscription",
+        }
+    }
 }
 
 /// Bytes of a message that are not charged.

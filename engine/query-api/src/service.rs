@@ -3,7 +3,7 @@
 mod look_up;
 
 use crate::column::Column;
-use crate::holding::{Holding, Uncounted};
+use crate::holding::{Holding, Occupation, Uncounted};
 use crate::outcome::{BatchStream, Effect, Notification, Outcome};
 use crate::parts::{Part, Parts, Split};
 use crate::requests::events::{EventFilter, EventStream};
@@ -378,6 +378,17 @@ pub trait Session: Send + Sync {
     /// Whether an operator ended it: a door with connections or sessions of its own lets it go.
     fn is_ended(&self) -> bool {
         false
+    }
+
+    /// Waits until an operator has ended it.
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Shows what the session is kept for, until what this gives is dropped. `object`: what that is about, by its name.
+    fn occupy(&self, occupation: Occupation, object: &str) -> Box<dyn Send + Sync> {
+        let _ = (occupation, object);
+        Box::new(())
     }
 
     /// All that a door wants to know before it waits for its client, at once.

@@ -16,7 +16,7 @@ use querygate_driver_api::value::Value;
 use querygate_driver_api::write::{Begin, Capture, Isolation, Locking, Writer};
 use querygate_transactions::Coordinator;
 use querygate_types::{Error, ErrorCode, Result};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -25,6 +25,8 @@ use tokio::sync::{Mutex, MutexGuard};
 pub struct TransactionBlock {
     begin: Begin,
     branches: Mutex<Branches>,
+    /// The last savepoint of when a statement failed: before anything else is done with the branches, they go back to it.
+    failed_after: std::sync::Mutex<Option<u32>>,
     /// What its transaction shows to statements that read the source past the driver.
     uncommitted: Arc<Uncommitted>,
 }
@@ -68,7 +70,7 @@ impl TransactionBlock {
         let begin = Begin::with(isolation);
         let uncommitted = Arc::<Uncommitted>::default();
         let branches = Branches::new(begin, savepoints, Arc::clone(&uncommitted), coordinator, capture);
-        Arc::new(Self { begin, branches: Mutex::new(branches), uncommitted })
+        Arc::new(Self { begin, branches: Mutex::new(branches), failed_after: std::sync::Mutex::default(), uncommitted })
     }
 
     /// One for statements within a statement of another block, whose transaction it is lent ([`Branches::borrow_from`]).
@@ -76,7 +78,8 @@ impl TransactionBlock {
     pub fn within(isolation: Isolation, uncommitted: &Arc<Uncommitted>) -> Arc<Self> {
         let begin = Begin::with(isolation);
         let branches = Branches::new(begin, Vec::new(), Arc::clone(uncommitted), None, None);
-        Arc::new(Self { begin, branches: Mutex::new(branches), uncommitted: Arc::clone(uncommitted) })
+        let uncommitted = Arc::clone(uncommitted);
+        Arc::new(Self { begin, branches: Mutex::new(branches), failed_after: std::sync::Mutex::default(), uncommitted })
     }
 
     /// What its transaction will show, for blocks [within](Self::within) it.
@@ -127,7 +130,23 @@ impl TransactionBlock {
 
     /// The block's parts at its sources, for one statement.
     pub async fn branches(&self) -> MutexGuard<'_, Branches> {
-        self.branches.lock().await
+        let mut branches = self.branches.lock().await;
+        let failed_after = *self.failed_after();
+        if let Some(savepoint) = failed_after {
+            branches.let_go_since(savepoint).await;
+            *self.failed_after() = None;
+        }
+        branches
+    }
+
+    /// A statement has failed, in a block whose last savepoint this is: before they are [asked for](Self::branches) again, its branches give
+    /// back what they took since. Ask for them soon.
+    pub fn fail_after(&self, last_savepoint: u32) {
+        *self.failed_after() = Some(last_savepoint);
+    }
+
+    fn failed_after(&self) -> std::sync::MutexGuard<'_, Option<u32>> {
+        self.failed_after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sources that take part; none while a statement of it runs.
@@ -147,7 +166,7 @@ impl TransactionBlock {
     /// # Errors
     /// The source's; 53200: the rows have no room; 25P02: the transaction has failed before.
     pub(crate) async fn read(&self, read: BranchRead<'_>, context: ExecuteContext) -> Result<Option<BatchStream>> {
-        let mut branches = self.branches.lock().await;
+        let mut branches = self.branches().await;
         branches.live()?;
         let begins = |writer| self.begins_with_a_read(writer);
         if branches.admit_reads_of(read.source) && read.driver.writer().is_some_and(begins) {

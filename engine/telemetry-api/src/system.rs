@@ -93,6 +93,27 @@ pub struct SystemProcedure {
     pub optional: usize,
 }
 
+/// Something that a user holds and no session does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldByUser {
+    /// Whose it is, by login name.
+    pub login: String,
+    pub kind: &'static str,
+    pub name: String,
+    /// Empty: there is nothing to say of it.
+    pub state: &'static str,
+    pub since: SystemTime,
+}
+
+/// Tells what users hold beside their sessions, for `querygate.held`. Knows no reader: who sees what is decided there.
+pub trait Holder: Send + Sync + fmt::Debug {
+    /// All that is held now. Called while a statement runs, so it takes no time.
+    ///
+    /// # Errors
+    /// It cannot be known. Nothing of it is shown then, and the log says why.
+    fn held(&self) -> Result<Vec<HeldByUser>>;
+}
+
 /// Supplies system relations and procedures.
 #[async_trait]
 pub trait SystemExtension: Send + Sync + fmt::Debug {

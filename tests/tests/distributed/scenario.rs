@@ -145,6 +145,27 @@ fn savepoints_are_of_all_sources() {
     });
 }
 
+/// A source that a failed block has left takes part anew, as a part of its own.
+#[test]
+fn a_source_that_a_failure_let_go_takes_part_anew() {
+    each(|world| {
+        if matches!(world.places.store, Store::MongoDb | Store::Memory) {
+            // It has no savepoints, or has no lock that others wait for, and stays.
+            return;
+        }
+        let (nora, other) = (world.client("nora"), world.client("nora"));
+        done(&other, "SET statement_timeout = '20s'");
+        done(&nora, "BEGIN; UPDATE orders SET total = 11 WHERE id = 'o1'; SAVEPOINT a");
+        done(&nora, "UPDATE parts SET amount = 21 WHERE id = 'p1'");
+        assert_eq!(code(&nora, "SELECT 1 / 0"), "22012");
+        done(&other, "UPDATE parts SET amount = 31 WHERE id = 'p1'");
+        done(&nora, "ROLLBACK TO a; UPDATE parts SET amount = amount + 1 WHERE id = 'p1'; COMMIT");
+        assert_eq!(world.places.orders(), ["o1=11", "o2=20"]);
+        assert_eq!(world.parts(&nora), ["p1=32", "p2=2"]);
+        leaves_nothing(world);
+    });
+}
+
 #[test]
 fn a_source_that_is_only_read_needs_no_decision() {
     for level in ["READ COMMITTED", "REPEATABLE READ"] {

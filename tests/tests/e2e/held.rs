@@ -81,6 +81,27 @@ fn a_flight_session_ends_as_well() {
 }
 
 #[test]
+fn a_failed_transaction_holds_no_row_that_came_after_its_savepoint() {
+    let (_variant, server) = Variant::writable();
+    let (holder, other) = (client(&server, "sam"), client(&server, "ada"));
+    let ids = rows(&holder, "SELECT id FROM opportunities ORDER BY id LIMIT 2");
+    let change = |at: usize| format!("UPDATE opportunities SET name = name || '!' WHERE id = '{}'", ids[at]);
+    let _ = rows(&holder, "BEGIN");
+    let _ = rows(&holder, "SAVEPOINT s");
+    let _ = rows(&holder, &change(0));
+    assert!(runtime().block_on(holder.simple_query("SELECT 1 / 0")).is_err());
+    let _ = rows(&other, "SET statement_timeout = '30s'");
+    let _ = rows(&other, &change(1));
+    let _ = rows(&holder, "ROLLBACK TO s");
+    let _ = rows(&holder, &change(1));
+    let _ = rows(&holder, "COMMIT");
+    let names = format!("SELECT name FROM opportunities WHERE id IN ('{}', '{}') ORDER BY id", ids[0], ids[1]);
+    let changed: Vec<bool> = rows(&other, &names).iter().map(|name| name.ends_with('!')).collect();
+    assert_eq!(changed, [false, true]);
+    assert!(rows(&other, &names)[1].ends_with("!!"), "both changed it");
+}
+
+#[test]
 fn a_failed_transaction_holds_no_row() {
     let (_variant, server) = Variant::writable();
     let (holder, other) = (client(&server, "sam"), client(&server, "ada"));

@@ -90,6 +90,30 @@ fn a_revoked_key_ends_sessions_and_opens_none() {
 }
 
 #[test]
+fn an_operator_sees_keys_and_revokes_one() {
+    let world = World::new();
+    let ((id, key), (_, root)) = (world.new_key(&["nora"]), world.new_key(&["root"]));
+    let (narrow, _) = world.new_key(&["nora", "--scope", "shop_orders:read"]);
+    let run = |key: &str, sql: &str| world.psql(key, "require", &["-c", sql]);
+    let held = "SELECT name, state FROM querygate.held WHERE kind = 'API key' AND login = 'nora' AND session IS NULL";
+    let mut shown = [format!("{id}|"), format!("{narrow}|narrowed")];
+    shown.sort();
+    for reader in [&root, &key] {
+        let mut seen: Vec<String> = run(reader, held).out.lines().map(str::to_owned).collect();
+        seen.sort();
+        assert_eq!(seen, shown);
+    }
+    let of_others = run(&key, "SELECT count(*) FROM querygate.held WHERE kind = 'API key' AND login <> 'nora'");
+    assert_eq!(of_others.out.trim(), "0");
+    let revoke = format!("CALL querygate.revoke_key('{id}')");
+    assert!(run(&key, &revoke).err.contains("42501"));
+    assert!(run(&root, "CALL querygate.revoke_key('none')").err.contains("22023"));
+    assert!(run(&root, &revoke).success, "{}", run(&root, &revoke).both());
+    assert_eq!(run(&root, held).out.trim(), format!("{narrow}|narrowed"));
+    assert!(!run(&key, "SELECT 1").success, "it opens nothing");
+}
+
+#[test]
 fn without_tls_a_token_is_not_even_asked_for() {
     let world = World::new();
     let (_, key) = world.new_key(&["nora"]);

@@ -69,6 +69,7 @@ impl World {
              [[sources]]\nname = \"shop\"\nkind = \"sqlite\"\npath = \"shop.sqlite\"\nwrites = true\n\
              [[users]]\nname = \"nora\"\npermission_sets = [\"shop_manager\"]\n\
              [[users]]\nname = \"solo\"\npermission_sets = [\"shop_reader\"]\n\
+             [[users]]\nname = \"root\"\noperator = true\n\
              [[issuers]]\nissuer = \"{one}\"\naudience = \"querygate\"\nlogin = \"preferred_username\"\nclock_skew = \"1s\"\n\
              [[issuers]]\nissuer = \"{two}\"\naudience = \"querygate\"\nusers = \"claims\"\nlogin_prefix = \"two:\"\n\
              permission_sets = \"realm_access.roles\"\n\
@@ -78,7 +79,9 @@ impl World {
             away = provider.issuer("away"),
         );
         std::fs::write(at("querygate.toml"), config).unwrap();
-        add_user(folder.path(), "nora");
+        for user in ["nora", "root"] {
+            add_user(folder.path(), user);
+        }
         execute(&at("shop.sqlite"), ROWS);
         let server = Server::serve(&at("querygate.toml"));
         Self { folder, server, provider }

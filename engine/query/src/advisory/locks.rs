@@ -31,10 +31,18 @@ pub(crate) struct AdvisoryLocks {
     released: Notify,
 }
 
+/// How a session has a lock.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    times: u32,
+    /// The savepoint of its transaction that was set last when it was first taken; `None`: it had set none.
+    since: Option<u32>,
+}
+
 #[derive(Debug, Default)]
 struct LockState {
-    /// How often each session has each lock.
-    holds: BTreeMap<LockKey, BTreeMap<(u64, LockMode), u32>>,
+    /// How each session has each lock.
+    holds: BTreeMap<LockKey, BTreeMap<(u64, LockMode), Hold>>,
     /// What each session has.
     keys: BTreeMap<u64, BTreeSet<LockKey>>,
     /// What sessions wait for.
@@ -49,7 +57,7 @@ impl LockState {
     }
 
     /// Whether it is taken now.
-    fn take(&mut self, session: u64, key: LockKey, mode: LockMode) -> Result<bool> {
+    fn take(&mut self, session: u64, key: LockKey, mode: LockMode, since: Option<u32>) -> Result<bool> {
         if self.against(session, key, mode.shared).next().is_some() {
             return Ok(false);
         }
@@ -59,8 +67,8 @@ impl LockState {
             return Err(Error::new(ErrorCode::OutOfMemory, text));
         }
         keys.insert(key);
-        let times = self.holds.entry(key).or_default().entry((session, mode)).or_default();
-        *times = times.saturating_add(1);
+        let hold = self.holds.entry(key).or_default().entry((session, mode)).or_insert(Hold { times: 0, since });
+        hold.times = hold.times.saturating_add(1);
         Ok(true)
     }
 
@@ -81,10 +89,10 @@ impl LockState {
         false
     }
 
-    /// Gives back what a session has of a lock in such modes.
-    fn release(&mut self, session: u64, key: LockKey, ends: impl Fn(LockMode) -> bool) {
+    /// Gives back what a session has of a lock in such ways.
+    fn release(&mut self, session: u64, key: LockKey, ends: impl Fn(LockMode, Hold) -> bool) {
         let Some(holds) = self.holds.get_mut(&key) else { return };
-        holds.retain(|(holder, mode), _| *holder != session || !ends(*mode));
+        holds.retain(|(holder, mode), hold| *holder != session || !ends(*mode, *hold));
         let has_it = holds.keys().any(|(holder, _)| *holder == session);
         if holds.is_empty() {
             self.holds.remove(&key);
@@ -105,6 +113,8 @@ pub(crate) struct SessionLocks {
     session: u64,
     /// Whether it may have some: most sessions never do, and their statements end without a look at those of others.
     has_taken: AtomicBool,
+    /// The savepoint that its transaction has set last.
+    savepoint: Mutex<Option<u32>>,
 }
 
 /// A wait, for as long as somebody waits.
@@ -118,7 +128,7 @@ impl Drop for Wait<'_> {
 
 impl SessionLocks {
     pub(crate) fn new(all: Arc<AdvisoryLocks>, session: u64) -> Self {
-        Self { all, session, has_taken: AtomicBool::new(false) }
+        Self { all, session, has_taken: AtomicBool::new(false), savepoint: Mutex::default() }
     }
 
     /// What the session has.
@@ -130,15 +140,30 @@ impl SessionLocks {
         self.all.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn last_savepoint(&self) -> MutexGuard<'_, Option<u32>> {
+        self.savepoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The transaction sets a savepoint. Its id is above those that were set before.
+    pub(crate) fn savepoint(&self, id: u32) {
+        *self.last_savepoint() = Some(id);
+    }
+
+    /// Gives back what ends with the transaction and was taken since a savepoint.
+    pub(crate) fn roll_back_to(&self, savepoint: u32) {
+        self.release_where(|mode, hold| mode.of_transaction && hold.since.is_some_and(|set| set >= savepoint));
+    }
+
     /// Takes a lock if no other session's stands against it.
     ///
     /// # Errors
     /// 53200: the session holds as many as it may.
     pub(crate) fn attempt(&self, key: LockKey, mode: LockMode) -> Result<bool> {
+        let since = *self.last_savepoint();
         let mut state = self.state();
         // While nothing else of the session is given back.
         self.has_taken.store(true, Ordering::Release);
-        state.take(self.session, key, mode)
+        state.take(self.session, key, mode, since)
     }
 
     /// Waits for a lock. Dropping this gives the wait up.
@@ -150,10 +175,11 @@ impl SessionLocks {
         loop {
             let mut released = std::pin::pin!(self.all.released.notified());
             released.as_mut().enable();
+            let since = *self.last_savepoint();
             {
                 let mut state = self.state();
                 self.has_taken.store(true, Ordering::Release);
-                if state.take(self.session, key, mode)? {
+                if state.take(self.session, key, mode, since)? {
                     return Ok(());
                 }
                 if state.deadlocks(self.session, key, mode.shared) {
@@ -168,11 +194,12 @@ impl SessionLocks {
     /// Gives one of the session's locks back. Whether it had it.
     pub(crate) fn release(&self, key: LockKey, shared: bool) -> bool {
         let mut state = self.state();
-        let hold = (self.session, LockMode { shared, of_transaction: false });
-        let Some(times) = state.holds.get_mut(&key).and_then(|holds| holds.get_mut(&hold)) else { return false };
-        *times -= 1;
-        if *times == 0 {
-            state.release(self.session, key, |mode| mode == hold.1);
+        let own = LockMode { shared, of_transaction: false };
+        let held = state.holds.get_mut(&key).and_then(|holds| holds.get_mut(&(self.session, own)));
+        let Some(hold) = held else { return false };
+        hold.times -= 1;
+        if hold.times == 0 {
+            state.release(self.session, key, |mode, _| mode == own);
             self.all.released.notify_waiters();
         }
         true
@@ -180,15 +207,16 @@ impl SessionLocks {
 
     /// Gives back what is the session's, and leaves what ends with its transaction.
     pub(crate) fn release_all(&self) {
-        self.release_where(|mode| !mode.of_transaction);
+        self.release_where(|mode, _| !mode.of_transaction);
     }
 
     /// Gives back what ends with a transaction.
     pub(crate) fn end_transaction(&self) {
-        self.release_where(|mode| mode.of_transaction);
+        *self.last_savepoint() = None;
+        self.release_where(|mode, _| mode.of_transaction);
     }
 
-    fn release_where(&self, ends: impl Fn(LockMode) -> bool) {
+    fn release_where(&self, ends: impl Fn(LockMode, Hold) -> bool) {
         if !self.has_taken.load(Ordering::Acquire) {
             return;
         }
@@ -202,7 +230,7 @@ impl SessionLocks {
 
 impl Drop for SessionLocks {
     fn drop(&mut self) {
-        self.release_where(|_| true);
+        self.release_where(|_, _| true);
     }
 }
 
@@ -243,6 +271,30 @@ mod tests {
         assert!(!two.attempt(KEY, OWN).unwrap());
         one.end_transaction();
         assert!(two.attempt(KEY, OWN).unwrap());
+    }
+
+    #[test]
+    fn a_savepoint_gives_back_what_was_taken_after_it() {
+        let (one, two) = two();
+        let key = LockKey::One;
+        assert!(one.attempt(key(1), OF_TRANSACTION).unwrap());
+        one.savepoint(0);
+        assert!(one.attempt(key(1), OF_TRANSACTION).unwrap() && one.attempt(key(2), OF_TRANSACTION).unwrap());
+        one.savepoint(1);
+        assert!(one.attempt(key(3), OF_TRANSACTION).unwrap() && one.attempt(key(4), OWN).unwrap());
+        let free = || (1..=4).filter(|n| two.attempt(key(*n), SHARED).unwrap() && two.release(key(*n), true));
+        assert_eq!(free().count(), 0);
+        one.roll_back_to(1);
+        assert_eq!(free().collect::<Vec<_>>(), [3]);
+        one.roll_back_to(0);
+        assert_eq!(free().collect::<Vec<_>>(), [2, 3], "what is the session's stays");
+        one.end_transaction();
+        assert_eq!(free().collect::<Vec<_>>(), [1, 2, 3]);
+        // Of the next transaction, which has set none.
+        assert!(one.attempt(key(2), OF_TRANSACTION).unwrap());
+        one.savepoint(0);
+        one.roll_back_to(0);
+        assert_eq!(free().collect::<Vec<_>>(), [1, 3]);
     }
 
     #[tokio::test]

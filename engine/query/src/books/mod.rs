@@ -7,6 +7,7 @@ pub(crate) mod checks;
 pub(crate) mod clock;
 pub(crate) mod learning_feed;
 pub(crate) mod observe;
+pub(crate) mod occupations;
 pub(crate) mod system;
 mod untimed_statements;
 pub(crate) mod within;

@@ -1,5 +1,6 @@
 //! What the gate remembers of its own work: statements, fragments, sessions, audit. Bounded; never holds a literal.
 
+use super::occupations::Occupations;
 use crate::books::audit::Audit;
 use crate::books::learning_feed::{MeasuredStatement, tell, tell_so_far};
 use crate::books::within::Within;
@@ -103,6 +104,8 @@ pub(crate) struct Activity {
     running: AtomicU64,
     /// The table of the last COPY FROM, and how far that is; gone when its door has ended it.
     copy: Mutex<Option<(String, Weak<CopyProgress>)>>,
+    /// What its door keeps it for.
+    pub(crate) occupations: Occupations,
 }
 
 impl Activity {

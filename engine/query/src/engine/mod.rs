@@ -143,7 +143,8 @@ impl Engine {
             config(&format!("the audit file {file} cannot be opened"), &e)
         })?;
         let sessions = Arc::<SessionDirectory>::default();
-        options.extensions.push(Arc::new(held::HeldExtension(Arc::clone(&sessions))));
+        let holders = std::mem::take(&mut options.holders);
+        options.extensions.push(Arc::new(held::HeldExtension { sessions: Arc::clone(&sessions), holders }));
         Ok(Arc::new(Self {
             caches,
             session_places: SessionPlaces::new(options.sessions_max, options.sessions_per_user_max),

@@ -9,7 +9,7 @@ use querygate_query_api::requests::question::AnswerColumn;
 use querygate_resources::{BlockLimits, ShareBounds};
 use querygate_telemetry_api::Telemetry;
 use querygate_telemetry_api::advice::PlanAdvisor;
-use querygate_telemetry_api::system::SystemExtension;
+use querygate_telemetry_api::system::{Holder, SystemExtension};
 use querygate_transactions::Coordinator;
 use querygate_types::Result;
 use querygate_workers::gate::WorkerPool;
@@ -80,6 +80,8 @@ pub struct EngineOptions {
     pub telemetry: Option<Arc<dyn Telemetry>>,
     /// Further relations and procedures of schema `querygate`.
     pub extensions: Vec<Arc<dyn SystemExtension>>,
+    /// Who tells what users hold beside their sessions.
+    pub holders: Vec<Arc<dyn Holder>>,
     /// Who chooses among valid plans.
     pub advisor: Option<Arc<dyn PlanAdvisor>>,
     /// Whether INSERT, UPDATE and DELETE are taken at all; each source says so for itself, too.
@@ -130,6 +132,7 @@ impl Default for EngineOptions {
             verify_sample: 0.0,
             telemetry: None,
             extensions: Vec::new(),
+            holders: Vec::new(),
             advisor: None,
             writes: false,
             block_limits: BlockLimits::default(),

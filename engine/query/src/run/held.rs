@@ -1,5 +1,6 @@
 //! What sessions hold while they run no statement. Knows no session.
 
+use querygate_query_api::holding::Occupation;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -24,6 +25,8 @@ pub(crate) enum HeldKind {
     PreparedStatements,
     Temporary,
     AdvisoryLock,
+    /// What its door keeps it for.
+    Occupation(Occupation),
 }
 
 impl HeldKind {
@@ -35,6 +38,7 @@ impl HeldKind {
             Self::PreparedStatements => "prepared statements",
             Self::Temporary => "temporary relation",
             Self::AdvisoryLock => "advisory lock",
+            Self::Occupation(occupation) => occupation.word(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::run::execute::{Guard, StatementMemory, Turn};
 use crate::run::interrupt::{Interrupt, LookUpCancels, LookUpInterrupt};
 use crate::run::row_limit::exceeded;
 use crate::run::session_block::SessionBlock;
+use crate::run::session_end::SessionEnd;
 use crate::run::start_time::StartTime;
 use crate::sql::locate::located_in;
 use crate::sql::parse::Parsed;
@@ -46,8 +47,8 @@ pub(crate) struct SessionRuns {
     look_up_cancels: LookUpCancels,
     /// Whether what began last is a look-up.
     looks_up: AtomicBool,
-    /// Whether an operator ended the session: nothing begins in it.
-    ended: AtomicBool,
+    /// Once it has come, nothing begins in the session.
+    end: SessionEnd,
     block: SessionBlock,
     /// The number of the door's request that statements are of now.
     request: Mutex<Option<Arc<str>>>,
@@ -80,7 +81,7 @@ impl SessionRuns {
             cancel: Mutex::default(),
             look_up_cancels: LookUpCancels::default(),
             looks_up: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            end: SessionEnd::default(),
             block: SessionBlock::default(),
             request: Mutex::default(),
             within: None,
@@ -99,7 +100,7 @@ impl SessionRuns {
             cancel: Mutex::default(),
             look_up_cancels: LookUpCancels::default(),
             looks_up: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            end: SessionEnd::default(),
             block: SessionBlock::default(),
             request: Mutex::new(self.request()),
             within: Some(within),
@@ -159,12 +160,22 @@ impl SessionRuns {
 
     /// Ends the session: what it runs, and what would begin in it. Doors that keep its connection let it go.
     pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.end.come();
         self.cancel_last();
     }
 
+    /// Waits until an operator has ended the session.
+    pub(crate) async fn until_ended(&self) {
+        self.end.wait().await;
+    }
+
+    /// What the session does now.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.end.has_come()
     }
 
     /// A turn for work of this session.

@@ -16,4 +16,5 @@ pub(crate) mod pieces;
 pub(crate) mod row_limit;
 mod running_statements;
 pub(crate) mod session_block;
+pub(crate) mod session_end;
 pub(crate) mod start_time;

@@ -28,7 +28,7 @@ use arrow::array::ArrayRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::future::BoxFuture;
 use querygate_query_api::column::Column;
-use querygate_query_api::holding::Holding;
+use querygate_query_api::holding::{Holding, Occupation};
 use querygate_query_api::outcome::{BatchStream, Effect, Notification, Outcome};
 use querygate_query_api::parts::{Parts, Split};
 use querygate_query_api::requests::events::{EventFilter, EventStream};
@@ -382,6 +382,14 @@ impl Session for GateSession {
 
     fn is_ended(&self) -> bool {
         self.runs.is_ended()
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.runs.until_ended())
+    }
+
+    fn occupy(&self, occupation: Occupation, object: &str) -> Box<dyn Send + Sync> {
+        Box::new(self.activity.occupations.begin(occupation, object))
     }
 
     fn resting(&self) -> Resting {

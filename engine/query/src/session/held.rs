@@ -35,6 +35,16 @@ impl SessionHolder for SessionHoldings {
             });
             held.extend(cursors);
         }
+        if let Some(runs) = self.runs.upgrade() {
+            let occupations = runs.activity().occupations.now();
+            held.extend(occupations.into_iter().map(|one| HeldResource {
+                kind: HeldKind::Occupation(one.occupation),
+                name: one.object,
+                state: "",
+                since: Some(one.since),
+                bytes: None,
+            }));
+        }
         held.extend(bytes_of(&self.kept_rows, HeldKind::CursorRows));
         held.extend(bytes_of(&self.prepared, HeldKind::PreparedStatements));
         let plain = |kind, name, state| HeldResource { kind, name, state, since: None, bytes: None };

@@ -137,16 +137,38 @@ impl GateSession {
         }
     }
 
-    /// A statement failed. Its transaction gives back at once what it holds, unless it may go back to a savepoint: its client may take any time
-    /// to end it.
+    /// A statement failed. Its transaction gives back at once what it holds, or where it has savepoints, what it took since the last of
+    /// them: its client may take any time to end it, or to go on from there.
     pub(in crate::session) fn fail(&self) {
-        let may_go_on = {
+        let last_savepoint = {
             let transaction = &mut self.inner().transaction;
-            !transaction.fail() || !transaction.savepoint_ids().is_empty()
+            if !transaction.fail() {
+                return;
+            }
+            transaction.savepoint_ids().last().copied()
         };
-        if may_go_on {
-            return;
+        match last_savepoint {
+            Some(id) => self.give_back_to(id),
+            None => self.give_back_all(),
         }
+    }
+
+    fn give_back_to(&self, last_savepoint: u32) {
+        self.own_back_to(last_savepoint);
+        if let Some(block) = self.runs.block().open() {
+            block.fail_after(last_savepoint);
+            self.gate.runtime().spawn(async move { drop(block.branches().await) });
+        }
+    }
+
+    /// Goes back to a savepoint with what is the session's own and at no source.
+    fn own_back_to(&self, savepoint: u32) {
+        self.locks.roll_back_to(savepoint);
+        self.temporary.roll_back_to(savepoint);
+        self.inner().roll_back_cursors_to(savepoint);
+    }
+
+    fn give_back_all(&self) {
         self.locks.end_transaction();
         // Taken here, so that no later statement meets it; what follows in the session need not wait for its end.
         if let Some(OpenBlock { block, .. }) = self.runs.block().take() {
@@ -203,6 +225,7 @@ impl GateSession {
             block.branches().await.savepoint(id).await?;
         }
         self.temporary.savepoint(id);
+        self.locks.savepoint(id);
         let inner = &mut *self.inner();
         inner.transaction.savepoint(name, &inner.settings)
     }
@@ -214,10 +237,9 @@ impl GateSession {
             // What was changed before the savepoint ends with the transaction, which is logged then.
             ended(self.runs.block().changes(), ChangeOutcome::RolledBackToSavepoint).await;
         }
-        self.temporary.roll_back_to(id);
+        self.own_back_to(id);
         let inner = &mut *self.inner();
         let settings = inner.transaction.rollback_to(name)?;
-        inner.roll_back_cursors_to(id);
         inner.restore(settings);
         Ok(())
     }

@@ -5,7 +5,9 @@ use super::intentions::{intended, settle};
 use futures::future::join_all;
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{ExecuteContext, Uncommitted};
-use querygate_driver_api::write::{Begin, Capture, CommitError, RowsWritten, Transaction, TxMark, Violation, Writer};
+use querygate_driver_api::write::{
+    Begin, Capture, CommitError, Isolation, Locking, RowsWritten, Transaction, TxMark, Violation, Writer,
+};
 use querygate_transactions::{Coordinator, Part};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -36,6 +38,8 @@ enum End {
     Ordered,
     /// Rolled back because its session was silent, or took too long.
     TimedOut,
+    /// Rolled back because a statement failed, and a source could not go back to the last savepoint.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -44,8 +48,24 @@ pub(super) struct Branch {
     driver: Arc<dyn Driver>,
     pub(super) transaction: Transaction,
     begun: Instant,
+    /// Savepoints of the block that were set before it began.
+    older_savepoints: Box<[u32]>,
+    /// Its number in the ids of a transaction of several sources: of no other open one.
+    number: u16,
     /// It was asked for to change or lock rows.
     changes: bool,
+}
+
+impl Branch {
+    /// Whether it can end where a savepoint is gone back to, and begin anew when its source is used again: it has done nothing before,
+    /// and others may wait for its end. Where they do not, it has no place and no lock that they could want.
+    fn ends_at(&self, savepoint: u32) -> bool {
+        let keeps_others_waiting = self.driver.writer().is_some_and(|writer| match writer.capabilities().locking {
+            Locking::Rows | Locking::Source => true,
+            Locking::Conflicts => false,
+        });
+        keeps_others_waiting && self.older_savepoints.contains(&savepoint)
+    }
 }
 
 impl Branches {
@@ -103,7 +123,8 @@ impl Branches {
         let begun = Instant::now();
         self.used = begun;
         let (source, driver) = (Arc::clone(source), Arc::clone(driver));
-        self.open.push(Branch { source, driver, transaction: lender.lend(), begun, changes: true });
+        let (older_savepoints, number, transaction) = (Box::default(), 0, lender.lend());
+        self.open.push(Branch { source, driver, transaction, begun, older_savepoints, number, changes: true });
         Ok(())
     }
 
@@ -170,10 +191,11 @@ impl Branches {
         // A driver may keep it until the end of the transaction; what the statement holds is charged until its own.
         let uncommitted = Some(Arc::clone(&self.uncommitted));
         let context = ExecuteContext { uncommitted, room: None, ..context.clone() };
+        let is_free = |number: &u16| !self.open.iter().any(|branch| branch.number == *number);
+        let number = (0..=u16::MAX).find(is_free).ok_or_else(|| Error::internal("too many sources take part"))?;
         let mut begin = self.begin;
-        if let Some((coordinator, number)) = &self.together {
-            let branch = u16::try_from(self.open.len()).map_err(Error::internal)?;
-            begin = begin.within(coordinator.id(*number, branch));
+        if let Some((coordinator, block)) = &self.together {
+            begin = begin.within(coordinator.id(*block, number));
         }
         let mut transaction = writer.begin(begin, &context).await?;
         if let Some(capture) = &self.capture {
@@ -185,7 +207,8 @@ impl Branches {
         let begun = Instant::now();
         self.used = begun;
         let (source, driver) = (Arc::clone(source), Arc::clone(driver));
-        self.open.push(Branch { source, driver, transaction, begun, changes: false });
+        let older_savepoints = self.savepoints.as_slice().into();
+        self.open.push(Branch { source, driver, transaction, begun, older_savepoints, number, changes: false });
         Ok(self.open.len() - 1)
     }
 
@@ -233,14 +256,20 @@ impl Branches {
                 Err(Error::new(ErrorCode::IdleInTransactionTimeout, text)
                     .with_hint("End a transaction soon after its changes; an operator sets the limits in [writes]."))
             }
+            Some(End::Failed) => {
+                let text = "current transaction is aborted, commands ignored until end of transaction block";
+                Err(Error::new(ErrorCode::InFailedTransaction, text)
+                    .with_detail("A source has undone all of it, so that no savepoint is left."))
+            }
         }
     }
 
     /// Sets a savepoint at all sources, whose id is new.
     ///
     /// # Errors
-    /// A source's.
+    /// A source's; 25P02, 25P03: the block was rolled back.
     pub async fn savepoint(&mut self, id: u32) -> Result<()> {
+        self.live()?;
         for branch in &mut self.open {
             branch.transaction.savepoint(id).await?;
         }
@@ -251,8 +280,9 @@ impl Branches {
     /// Undoes what was done since a savepoint, which stays. A source that took part later has it, too: it was set when it began.
     ///
     /// # Errors
-    /// A source's.
+    /// A source's; 25P02, 25P03: the block was rolled back.
     pub async fn rollback_to(&mut self, id: u32) -> Result<()> {
+        self.live()?;
         for branch in &mut self.open {
             branch.transaction.rollback_to(id).await?;
         }
@@ -264,14 +294,36 @@ impl Branches {
     /// Forgets a savepoint and those after it.
     ///
     /// # Errors
-    /// A source's.
+    /// A source's; 25P02, 25P03: the block was rolled back.
     pub async fn release(&mut self, id: u32) -> Result<()> {
+        self.live()?;
         for branch in &mut self.open {
             branch.transaction.release(id).await?;
         }
         let kept = self.savepoints.iter().position(|known| *known == id).unwrap_or(0);
         self.savepoints.truncate(kept);
         Ok(())
+    }
+
+    /// Gives back what was taken since the last savepoint, because a statement has failed: its session goes on from there or from an older
+    /// one, or it ends the block. What took part later ends, unless its level promises one moment until the end. Where a source cannot go
+    /// back, nothing can go on, and all ends.
+    pub(super) async fn let_go_since(&mut self, last_savepoint: u32) {
+        if self.ended.is_some() {
+            return;
+        }
+        let ends = |branch: &Branch| match self.begin.isolation {
+            Isolation::ReadCommitted => branch.ends_at(last_savepoint),
+            Isolation::RepeatableRead | Isolation::Serializable => false,
+        };
+        let (over, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open).into_iter().partition(ends);
+        self.open = open;
+        roll_back(over).await;
+        if let Err(error) = self.rollback_to(last_savepoint).await {
+            tracing::info!(%error, "a transaction was rolled back: a source of it could not go back to its savepoint");
+            self.ended = Some(End::Failed);
+            roll_back(std::mem::take(&mut self.open)).await;
+        }
     }
 
     /// Stores what was done, and waits for the sources' answers. To be run in a task that no caller's end ends.
@@ -321,11 +373,10 @@ async fn commit_several(open: Vec<Branch>, together: Option<(Arc<Coordinator>, u
         roll_back(open).await;
         return Err(Error::new(ErrorCode::InFailedTransaction, "current transaction is aborted"));
     }
-    let numbered = open.into_iter().zip(0_u16..);
-    let (changed, read): (Vec<_>, Vec<_>) = numbered.partition(|(branch, _)| branch.changes);
-    let ends = read.into_iter().map(|(branch, _)| async move { commit(&branch.driver, branch.transaction).await });
+    let (changed, read): (Vec<_>, Vec<_>) = open.into_iter().partition(|branch| branch.changes);
+    let ends = read.into_iter().map(|branch| async move { commit(&branch.driver, branch.transaction).await });
     if let Some(error) = join_all(ends).await.into_iter().find_map(Result::err) {
-        roll_back(changed.into_iter().map(|(branch, _)| branch)).await;
+        roll_back(changed).await;
         return Err(match error.code() {
             // Of what was only read there is no outcome to know.
             ErrorCode::TransactionOutcomeUnknown => Violation::Serialization.error(),
@@ -333,15 +384,15 @@ async fn commit_several(open: Vec<Branch>, together: Option<(Arc<Coordinator>, u
         });
     }
     if changed.len() <= 1 {
-        let Some((Branch { driver, transaction, .. }, _)) = changed.into_iter().next() else { return Ok(()) };
+        let Some(Branch { driver, transaction, .. }) = changed.into_iter().next() else { return Ok(()) };
         return commit(&driver, transaction).await;
     }
     let Some((coordinator, number)) = together else {
-        roll_back(changed.into_iter().map(|(branch, _)| branch)).await;
+        roll_back(changed).await;
         return Err(Error::internal("several sources were changed that are not committed together"));
     };
-    let part = |(branch, number)| {
-        let Branch { source, driver, transaction, .. } = branch;
+    let part = |branch: Branch| {
+        let Branch { source, driver, transaction, number, .. } = branch;
         Part { source, driver, branch: number, transaction }
     };
     coordinator.commit(number, changed.into_iter().map(part).collect()).await

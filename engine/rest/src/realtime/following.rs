@@ -8,7 +8,9 @@ use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::work::Work;
 use futures::StreamExt;
+use querygate_query_api::holding::Occupation;
 use querygate_query_api::requests::events::{EventFilter, EventStream, Followed};
+use querygate_types::{Error, ErrorCode};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(super) struct Following {
     version: u64,
     /// The session, for as long as it follows.
     work: Work,
+    /// Shows that it follows to those who may end its session.
+    _shown: Box<dyn Send + Sync>,
 }
 
 /// What is sent next.
@@ -51,13 +55,15 @@ impl Following {
         for name in filter.objects.iter().flatten() {
             crate::data::described(&work, name, super::METHOD).await?;
         }
+        let objects = filter.objects.as_ref().map_or_else(|| "*".to_owned(), |names| names.join(","));
         let version = work.session().snapshot_version();
         let closed = closed(&work).await?;
         let stream = work.session().subscribe(filter).await?;
+        let shown = work.session().occupy(Occupation::Subscription, &objects);
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let credential = Credential::new(site, &call.headers, call.peer, &identity);
-        Ok(Self { credential, beat, stream, closed, version, work })
+        Ok(Self { credential, beat, stream, closed, version, work, _shown: shown })
     }
 
     /// What is sent next.
@@ -66,6 +72,10 @@ impl Following {
             let next = tokio::select! {
                 biased;
                 () = self.credential.over() => return Next::End(Refusal::unauthenticated()),
+                () = self.work.session().ended() => {
+                    let error = Error::new(ErrorCode::AdminShutdown, "an operator ended the session");
+                    return Next::End(Refusal::from(error));
+                }
                 followed = self.stream.next() => match followed {
                     Some(Ok(followed)) => Next::Followed(followed),
                     Some(Err(error)) => return Next::End(Refusal::from(error)),

@@ -7,7 +7,7 @@ mod live;
 mod sse;
 mod ws;
 
-use crate::call::{Call, json_of};
+use crate::call::{Call, question_of};
 use crate::code::Code;
 use crate::refusal::{Envelope, Refusal};
 use crate::site::{Shared, Site};
@@ -93,7 +93,7 @@ fn wanted(call: &Call) -> Result<Wanted, Refusal> {
     }
     let every = every.map(live::every_of).transpose()?;
     let Some(text) = query else { return Ok(Wanted::Answers(None)) };
-    let query = json_of(text.as_bytes())?;
+    let query = question_of(text.as_bytes())?;
     let query = query.ok_or_else(|| Refusal::invalid("query", "invalid_type", "'query' is no JSON."))?;
     Ok(Wanted::Answers(Some(Wish { id: String::new(), query, every })))
 }

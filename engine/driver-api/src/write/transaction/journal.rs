@@ -136,6 +136,15 @@ impl Captured {
     }
 }
 
+impl Drop for Captured {
+    fn drop(&mut self) {
+        // Others of its block may go on, which are charged in one account.
+        if let Some(capture) = &self.capture {
+            capture.room.shrink(self.bytes);
+        }
+    }
+}
+
 impl Transaction {
     /// Has the rows of its changes kept until its end, for those who follow them.
     pub fn capture(&mut self, capture: Capture) {

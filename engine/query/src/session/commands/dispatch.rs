@@ -278,6 +278,7 @@ impl Inner {
             self.settings.set("transaction_isolation", level)?;
         }
         if modes.read_only == Some(true) {
+            self.settings.set("transaction_read_only", "on")?;
             self.transaction.set_read_only();
         }
         Ok(())

@@ -158,6 +158,22 @@ fn a_level_is_chosen_before_anything_is_read() {
     assert_eq!(owner.code(level), "25001", "below a savepoint");
 }
 
+#[test]
+fn show_says_whether_a_transaction_only_reads() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    let shown = || owner.run("SHOW transaction_read_only");
+    assert_eq!(shown(), "off");
+    for begin in ["BEGIN READ ONLY", "BEGIN; SET TRANSACTION READ ONLY"] {
+        for end in ["COMMIT", "ROLLBACK"] {
+            owner.run(begin);
+            assert_eq!(shown(), "on", "{begin}");
+            owner.run(end);
+            assert_eq!(shown(), "off", "{begin}; {end}");
+        }
+    }
+}
+
 /// A READ ONLY transaction takes no change, and READ ONLY cannot be taken back by the end of the transaction.
 #[test]
 fn a_read_only_transaction_takes_no_change() {

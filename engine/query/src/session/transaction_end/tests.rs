@@ -76,6 +76,84 @@ fn a_savepoint_undoes_what_came_after_it() {
     assert_eq!(words(&yard), ["one", "three"]);
 }
 
+/// What a failed block has taken since its last savepoint is another's at once: SQLite's one writer where nothing was changed before, and
+/// locks, tables and cursors of the session. The block goes on from there.
+#[test]
+fn a_failed_block_gives_back_what_it_took_since_its_savepoint() {
+    let yard = Yard::new();
+    let (owner, other) = (yard.owner(), yard.owner());
+    owner.says(&[
+        ("BEGIN", "BEGIN"),
+        ("SAVEPOINT s", "SAVEPOINT"),
+        ("UPDATE notes SET words = 'lost' WHERE id = 'n1'", "UPDATE 1"),
+    ]);
+    for sql in [
+        "SELECT pg_advisory_xact_lock(7)",
+        "CREATE TEMPORARY TABLE t (n int)",
+        "DECLARE c CURSOR FOR SELECT id FROM jobs",
+    ] {
+        assert_eq!(owner.code(sql), "00000", "{sql}");
+    }
+    let held = "SELECT kind, state FROM querygate.held WHERE login = 'olga' AND bytes IS NULL";
+    assert_eq!(other.run(held).split("; ").count(), 4);
+    assert_eq!(owner.run("SELECT 1/0"), "22012 division by zero");
+    assert!(!other.run(held).contains(';'), "the transaction alone: {}", other.run(held));
+    other.run("SET statement_timeout = '5s'");
+    assert_eq!(other.code("SELECT pg_advisory_lock(7)"), "00000");
+    assert_eq!(other.run("UPDATE notes SET words = 'theirs' WHERE id = 'n2'"), "UPDATE 1");
+    assert_eq!(owner.code("SELECT 1"), "25P02");
+    owner.says(&[
+        ("ROLLBACK TO s", "ROLLBACK"),
+        ("SELECT words FROM notes WHERE id = 'n2'", "theirs"),
+        ("UPDATE notes SET words = 'mine' WHERE id = 'n1'", "UPDATE 1"),
+        ("SELECT 1/0", "22012 division by zero"),
+        ("ROLLBACK TO s", "ROLLBACK"),
+        ("UPDATE notes SET words = 'last' WHERE id = 'n1'", "UPDATE 1"),
+        ("COMMIT", "COMMIT"),
+    ]);
+    assert_eq!(words(&yard), ["last", "theirs"]);
+}
+
+/// What was changed before the savepoint may still be stored, and a level above READ COMMITTED keeps its moment: the writer stays.
+#[test]
+fn a_failed_block_keeps_what_it_may_go_on_with() {
+    let yard = Yard::new();
+    let (owner, other) = (yard.owner(), yard.owner());
+    other.run("SET statement_timeout = '300ms'");
+    let (begin, change) = ("BEGIN", "UPDATE notes SET words = 'kept' WHERE id = 'n1'");
+    for steps in [[begin, change, "SAVEPOINT s"], ["BEGIN ISOLATION LEVEL SERIALIZABLE", "SAVEPOINT s", change]] {
+        for sql in steps {
+            assert_eq!(owner.code(sql), "00000", "{sql}");
+        }
+        assert_eq!(owner.code("INSERT INTO notes (id) VALUES ('n1')"), "23505");
+        assert_eq!(other.code("UPDATE notes SET words = 'theirs' WHERE id = 'n3'"), "57014");
+        owner.says(&[("ROLLBACK TO s", "ROLLBACK"), ("COMMIT", "COMMIT")]);
+        assert_eq!(words(&yard), ["kept", "cold"]);
+    }
+}
+
+/// A source that undoes a whole transaction by itself leaves no savepoint to go back to: nothing else of it is kept either.
+#[test]
+fn what_cannot_go_back_to_its_savepoint_ends() {
+    let yard = Yard::new();
+    let (owner, other) = (yard.owner(), yard.owner());
+    yard.store(
+        "CREATE TRIGGER stop BEFORE UPDATE ON yard_notes WHEN NEW.words = 'stop' BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+    );
+    owner.says(&[
+        ("BEGIN", "BEGIN"),
+        ("UPDATE notes SET words = 'early' WHERE id = 'n1'", "UPDATE 1"),
+        ("SAVEPOINT s", "SAVEPOINT"),
+    ]);
+    assert_eq!(owner.code("UPDATE notes SET words = 'stop' WHERE id = 'n2'"), "23514");
+    other.run("SET statement_timeout = '5s'");
+    assert_eq!(other.run("UPDATE notes SET words = 'theirs' WHERE id = 'n2'"), "UPDATE 1");
+    assert_eq!(owner.code("ROLLBACK TO s"), "25P02");
+    assert_eq!(owner.run("ROLLBACK"), "ROLLBACK");
+    assert_eq!(words(&yard), ["hot", "theirs"]);
+    assert_eq!(owner.run("UPDATE notes SET words = 'again' WHERE id = 'n1'"), "UPDATE 1");
+}
+
 /// A door's block (a text of several statements, a pipeline) is one transaction (PostgreSQL, "Multiple Statements in a Simple Query").
 #[test]
 fn a_block_of_a_door_is_stored_together() {

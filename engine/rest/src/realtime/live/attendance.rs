@@ -8,6 +8,7 @@ use crate::work::Work;
 use chrono::Utc;
 use futures::stream::{BoxStream, unfold};
 use futures::{FutureExt, StreamExt};
+use querygate_query_api::holding::Occupation;
 use querygate_query_api::requests::question::Question;
 use querygate_types::principal::Principal;
 use querygate_types::vendor::VendorCode;
@@ -39,6 +40,8 @@ pub(super) struct Attendance {
     question: Question,
     place: Place,
     told: Option<String>,
+    /// Shows that it is there to those who may end its session.
+    _shown: Box<dyn Send + Sync>,
 }
 
 impl Attendance {
@@ -61,9 +64,10 @@ impl Attendance {
             ..Question::default()
         };
         sees(&work, &question).await?;
+        let shown = work.session().occupy(Occupation::Presence, &object);
         let place =
             site.presence.enter((object, record), &principal.user_id, is_shown, Utc::now().timestamp_millis())?;
-        Ok(Self { id, work, question, place, told: None })
+        Ok(Self { id, work, question, place, told: None, _shown: shown })
     }
 
     /// Who is there, each time that this changes.
@@ -80,7 +84,11 @@ impl Attendance {
     async fn next(&mut self) -> Result<String, Refusal> {
         loop {
             if self.told.is_some() {
-                let _ = tokio::time::timeout(LOOK_EVERY, self.place.changed()).await;
+                tokio::select! {
+                    _ = tokio::time::timeout(LOOK_EVERY, self.place.changed()) => {}
+                    // It sees nothing any more.
+                    () = self.work.session().ended() => {}
+                }
                 tokio::time::sleep(PAUSE).await;
             }
             sees(&self.work, &self.question).await?;

@@ -2,7 +2,7 @@
 
 use super::attendance::Attend;
 use super::subscription::Wish;
-use crate::call::json_of;
+use crate::call::question_of;
 use crate::code::Code;
 use crate::refusal::Refusal;
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub(super) enum Message {
 /// It is no message, with the name that it gives.
 pub(super) fn read(text: &[u8]) -> Result<Message, (Option<String>, Box<Refusal>)> {
     let invalid = |message: &str| Refusal::new(Code::InvalidRequest, message);
-    let Some(Value::Object(mut body)) = json_of(text).map_err(|refusal| (None, Box::new(refusal)))? else {
+    let Some(Value::Object(mut body)) = question_of(text).map_err(|refusal| (None, Box::new(refusal)))? else {
         return Err((None, Box::new(invalid("A message is an object of JSON."))));
     };
     let id = body.get("id").and_then(Value::as_str).filter(|id| !id.is_empty() && id.chars().count() <= ID_MAX);

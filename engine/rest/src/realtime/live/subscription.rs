@@ -10,6 +10,7 @@ use crate::site::Site;
 use crate::work::Held;
 use futures::stream::{BoxStream, unfold};
 use futures::{FutureExt, StreamExt};
+use querygate_query_api::holding::Occupation;
 use querygate_query_api::requests::tracking::{Stale, StaleStream};
 use querygate_types::json::print::quoted;
 use querygate_types::principal::Principal;
@@ -50,6 +51,8 @@ pub(in crate::realtime) struct Live {
     kept: Kept,
     /// What was kept and what is to be sent, charged to the user.
     held: Held,
+    /// Shows that it goes on to those who may end its session.
+    _shown: Box<dyn Send + Sync>,
     ready: VecDeque<String>,
     has_begun: bool,
     /// When it may be asked again, and when it is whatever comes.
@@ -79,6 +82,7 @@ impl Live {
             every,
             kept: Kept::new(reading.is_ordered()),
             held: reading.work().held(),
+            _shown: reading.work().session().occupy(Occupation::LiveAnswer, &object),
             reading,
             ready: VecDeque::new(),
             has_begun: false,
@@ -126,6 +130,8 @@ impl Live {
                 None => return Err(Refusal::new(Code::ServiceUnavailable, "The gate sends no more events.")),
             },
             () = timer => Stale::All,
+            // It is refused when it is asked again.
+            () = self.reading.work().session().ended() => Stale::All,
         };
         tokio::time::sleep_until(self.not_before).await;
         // What came meanwhile is asked with it.

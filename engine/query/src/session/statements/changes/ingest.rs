@@ -22,6 +22,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use futures::StreamExt;
 use querygate_driver_api::execution::ExecuteContext;
+use querygate_query_api::holding::Occupation;
 use querygate_query_api::outcome::{BatchStream, Outcome};
 use querygate_query_api::requests::ingest::{CopyIn, IngestColumn, IngestTarget};
 use querygate_types::{Error, ErrorCode, Result, limits};
@@ -109,6 +110,7 @@ impl GateSession {
             return Err(Error::new(ErrorCode::FeatureNotSupported, "this statement takes no rows"));
         };
         self.admits(prepared.parsed.class())?;
+        let _shown = self.activity.occupations.begin(Occupation::Upload, &copy.table.to_string());
         if self.temporary_named(&copy.table)?.is_some() {
             return self.take_in_temporary(copy, rows).await;
         }
