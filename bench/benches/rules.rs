@@ -7,7 +7,7 @@ use clock::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use querygate_metadata::load::{LoadOptions, load_text};
 use querygate_policy::CompiledPolicy;
-use querygate_policy::rules::{Attempt, ObjectRules, ReadonlyMode};
+use querygate_policy::rules::{Attempt, GrantedRights, ObjectRules, ReadonlyMode, ReferredRecords};
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
@@ -61,12 +61,15 @@ fn written(criterion: &mut Criterion<CpuTime>) {
         row(json!({"id": "l1", "title": "Ten", "stage": "new", "amount": 12.5, "discount": 0.1, "quantity": 10,
         "done": false}));
     let change = row(json!({"title": "Ten of them", "stage": "open"}));
+    let (referred, rights) = (ReferredRecords::default(), GrantedRights::default());
     for (name, conditions) in [("none", &[][..]), ("five", &CONDITIONS[..])] {
         let rules = rules(conditions);
         let insert = Attempt {
             payload: &whole,
             previous: None,
             parent: None,
+            referred: &referred,
+            rights: &rights,
             principal: &principal,
             stamps: &[],
             readonly: ReadonlyMode::Refuse,

@@ -20,7 +20,7 @@ pub trait Host {
 /// What a script is given.
 #[derive(Clone)]
 pub struct Call {
-    /// What `ctx` holds beside its functions: `event`, `object`, `input`, `previous`, `result`, `session`, `user`, `dispatch`.
+    /// What `ctx` holds beside its functions: `event`, `object`, `input`, `previous`, `submitted`, `result`, `session`, `user`, `dispatch`.
     pub held: Map<String, Value>,
     /// The statement's time, at which the clock stands: milliseconds since 1970.
     pub now_ms: i64,

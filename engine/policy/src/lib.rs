@@ -20,7 +20,7 @@ mod principal;
 pub mod query_filter;
 mod read;
 pub mod rules;
-mod unusable;
+pub mod unusable;
 mod value;
 pub mod write;
 
@@ -30,4 +30,3 @@ pub use evaluator::Evaluator;
 pub use filter::RowFilter;
 pub use mask::Mask;
 pub use principal::resolve_principal;
-pub use unusable::UnusableRule;

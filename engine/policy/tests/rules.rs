@@ -9,7 +9,9 @@ mod support;
 use querygate_metadata::model::{DeleteBehavior, SummaryFunction, ValidationSeverity};
 use querygate_policy::CompiledPolicy;
 use querygate_policy::filter::FilterValue;
-use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, delete_rules, refusal};
+use querygate_policy::rules::{
+    Attempt, GrantedRights, ObjectRules, Outcome, ReadonlyMode, ReferredRecords, delete_rules, refusal,
+};
 use querygate_policy::write::Stamp;
 use querygate_types::ErrorCode;
 use querygate_types::principal::Principal;
@@ -69,6 +71,8 @@ fn judge(stack: &Value, payload: Value, previous: Option<Value>, parent: Option<
         payload: &row(payload),
         previous: previous.as_ref(),
         parent: parent.as_ref(),
+        referred: &ReferredRecords::default(),
+        rights: &GrantedRights::default(),
         principal: &principal,
         stamps: &stamps,
         readonly: mode,

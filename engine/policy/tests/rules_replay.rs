@@ -9,7 +9,7 @@ mod support;
 use histories::{COUNT, History, Row, clock, history, resolved};
 use querygate_metadata::model::FieldType;
 use querygate_policy::Evaluator;
-use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, Violation};
+use querygate_policy::rules::{Attempt, GrantedRights, ObjectRules, Outcome, ReadonlyMode, ReferredRecords, Violation};
 use querygate_policy::write::WriteOperation;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -263,6 +263,8 @@ impl Replay {
             payload: &part.payload,
             previous,
             parent,
+            referred: &ReferredRecords::default(),
+            rights: &GrantedRights::default(),
             principal: &principal,
             stamps: permit.stamps(),
             readonly: ReadonlyMode::Drop,

@@ -5,7 +5,7 @@
 mod support;
 
 use querygate_policy::CompiledPolicy;
-use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, refusal};
+use querygate_policy::rules::{Attempt, GrantedRights, ObjectRules, Outcome, ReadonlyMode, ReferredRecords, refusal};
 use querygate_types::ErrorCode;
 use querygate_types::principal::Principal;
 use serde_json::{Map, Value, json};
@@ -43,6 +43,8 @@ fn judged(
         payload: &row(payload),
         previous: previous.as_ref(),
         parent: None,
+        referred: &ReferredRecords::default(),
+        rights: &GrantedRights::default(),
         principal: &Principal::builder("ada").build(),
         stamps: &[],
         readonly: mode,

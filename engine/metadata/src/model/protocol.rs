@@ -45,10 +45,11 @@ pub enum StrictRule {
     OtherOrganization,
     CubeVisibility,
     CubeSpan,
+    HookImage,
 }
 
 /// Each rule with the first release that has it, and what it says.
-pub const STRICT_RULES: [(StrictRule, Protocol, &str); 18] = [
+pub const STRICT_RULES: [(StrictRule, Protocol, &str); 19] = [
     (
         StrictRule::NumberComparand,
         Protocol::V17_5,
@@ -83,6 +84,11 @@ pub const STRICT_RULES: [(StrictRule, Protocol, &str); 18] = [
     (StrictRule::OtherOrganization, Protocol::V17_7, "a new record that names another organization is refused"),
     (StrictRule::CubeVisibility, Protocol::V17_5, "a cube with `public: false` is as one that is not there"),
     (StrictRule::CubeSpan, Protocol::V17_6, "a cube's dimension of time with one span is of that span"),
+    (
+        StrictRule::HookImage,
+        Protocol::V17_5,
+        "a hook before an update has what is to be stored as `input`, and what was sent as `submitted`",
+    ),
 ];
 
 #[cfg(test)]

@@ -7,14 +7,16 @@ mod compile;
 mod evaluate;
 mod functions;
 mod returns;
+mod rights;
 #[cfg(test)]
 mod tests;
 
 use crate::pattern::Pattern;
 pub use cell::Cell;
-pub(crate) use compile::{compile, compile_condition};
+pub(crate) use compile::{compile, compile_condition, of_no_record};
 use functions::Function;
 pub use returns::with_return_types;
+pub(crate) use rights::ObjectRight;
 
 /// Why a formula has no value for a row. ObjectStack reads null there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,10 @@ pub(crate) enum Root {
     Parent,
     /// Who writes.
     User,
+    /// A record that a field of the record refers to.
+    Referred,
+    /// Whether who writes may do something with an object.
+    Right,
 }
 
 impl Root {
@@ -83,6 +89,8 @@ impl Root {
 pub(crate) struct Input {
     pub(crate) root: Root,
     pub(crate) name: Option<String>,
+    /// Of a referred record, the field that refers to it; of a right, which its verb names, the object.
+    pub(crate) through: Option<String>,
 }
 
 /// A compiled expression of a rule.

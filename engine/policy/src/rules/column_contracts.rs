@@ -7,6 +7,8 @@ use super::contract::{is_within_precision, whole_numbers};
 use super::forms::domains;
 use super::forms::texts::{self, has_email_form, has_phone_form, has_url_form, js_length};
 use super::object::ObjectRules;
+use super::referred::ReferredRecords;
+use super::rights::GrantedRights;
 use super::stamp::{Stamp, is_dropped};
 use super::validation::{CompiledValidation, Written};
 use crate::query_filter::{Column, ColumnKind};
@@ -76,7 +78,7 @@ impl ObjectRules {
     /// The contracts of these fields. `None`: values of one of them are judged with their record only.
     #[must_use]
     pub fn by_columns(&self, assigned: &[String], stamps: &[Stamp]) -> Option<ColumnContracts<'_>> {
-        if self.validations.iter().any(CompiledValidation::is_native) {
+        if !self.referred.is_empty() || self.validations.iter().any(CompiledValidation::is_native) {
             return None;
         }
         let contracts = assigned.iter().map(|name| self.contract(name, stamps)).collect::<Option<_>>()?;
@@ -283,7 +285,8 @@ impl<'r> ColumnContracts<'r> {
     /// Whether no validation refuses a new record, of which these are the fields that validations read.
     #[must_use]
     pub fn passes(&self, record: &Row, principal: &Principal, now_ms: i64) -> bool {
-        let scene = Scene { record, previous: None, parent: None, principal, now_ms };
+        let (referred, rights) = (&ReferredRecords::default(), &GrantedRights::default());
+        let scene = Scene { record, previous: None, parent: None, referred, rights, principal, now_ms };
         let written = Written { assigned: record, scene };
         let found = self.rules.validations.iter().flat_map(|rule| rule.violations(&written, &self.rules.object));
         found.map(|violation| violation.severity).all(|severity| severity != ValidationSeverity::Error)

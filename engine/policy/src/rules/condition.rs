@@ -1,23 +1,68 @@
 //! Conditions of rules: compiled for an object once, evaluated on a written record. Knows no rule.
 
 use super::Row;
+use super::referred::{ReferredField, ReferredRecords};
+use super::rights::GrantedRights;
 use crate::expression::DropReason;
-use crate::formula::{Cell, Condition, Fault, Root, compile_condition};
+use crate::formula::{Cell, Condition, Fault, Input, Root, compile_condition, of_no_record};
 use crate::query_filter::Column;
 use crate::value::{self, ColumnKind};
-use querygate_metadata::model::{Dialect, Expression, Object};
+use querygate_metadata::model::{Dialect, Expression, Object, Snapshot};
 use querygate_types::principal::{AttributeValue, Principal};
 use serde_json::Value;
 
 /// Roots that an expression may name beside the record and the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reach<'o> {
     /// Defaults: there is nothing else yet.
     Record,
-    /// Validations.
+    /// Conditions of hooks.
     Previous,
-    /// `readonlyWhen` and `requiredWhen`.
-    PreviousAndParent,
+    /// Conditions of fields, with the object of the record's master.
+    PreviousAndParent(Option<&'o Object>),
+    /// Conditions of options: those of fields, with what who writes may do.
+    PreviousParentAndRights(Option<&'o Object>),
+    /// Validations, with the objects that the record may refer to.
+    PreviousAndReferred(&'o Snapshot),
+}
+
+impl<'o> Reach<'o> {
+    /// The object whose record a root is. `None`: there is no such root, or it is no record of one object.
+    fn object(self, own: &'o Object, root: Root) -> Option<&'o Object> {
+        match (root, self) {
+            (Root::Record, _) => Some(own),
+            (Root::Previous, Self::Record) => None,
+            (Root::Previous, _) => Some(own),
+            (Root::Parent, Self::PreviousAndParent(master) | Self::PreviousParentAndRights(master)) => master,
+            (Root::Parent, Self::Record | Self::Previous | Self::PreviousAndReferred(_)) => None,
+            (Root::User | Root::Referred | Root::Right, _) => None,
+        }
+    }
+
+    /// Whether an expression may ask what who writes may do.
+    const fn has_rights(self) -> bool {
+        match self {
+            Self::Record | Self::PreviousParentAndRights(_) => true,
+            Self::Previous | Self::PreviousAndParent(_) | Self::PreviousAndReferred(_) => false,
+        }
+    }
+
+    /// The kind of a member of the record that a field refers to.
+    fn referred(self, object: &Object, field: &str, name: &str) -> Result<ColumnKind, DropReason> {
+        match self {
+            Self::PreviousAndReferred(snapshot) => {
+                let target = ReferredField::target(object, field, snapshot)?;
+                kind(target, name).ok_or_else(|| DropReason::no_column(name))
+            }
+            Self::Record | Self::Previous | Self::PreviousAndParent(_) | Self::PreviousParentAndRights(_) => {
+                Err(of_no_record(name))
+            }
+        }
+    }
+}
+
+fn kind(object: &Object, name: &str) -> Option<ColumnKind> {
+    object.field(name).map(|field| Column::from(field).kind())
 }
 
 /// A condition with the kinds of what it reads.
@@ -46,7 +91,8 @@ impl Unknown {
             Self::Fault(Fault::Size) => "a text is too long",
             Self::Absent(Root::Previous) => "there is no 'previous'",
             Self::Absent(Root::Parent) => "there is no 'parent'",
-            Self::Absent(Root::Record | Root::User) => "there is no record",
+            Self::Absent(Root::Referred) => "there is no record that it refers to",
+            Self::Absent(Root::Record | Root::User | Root::Right) => "there is no record",
             Self::NotTruth => "its value is neither true nor false",
         }
     }
@@ -58,44 +104,60 @@ pub(super) struct Scene<'r> {
     pub(super) record: &'r Row,
     pub(super) previous: Option<&'r Row>,
     pub(super) parent: Option<&'r Row>,
+    pub(super) referred: &'r ReferredRecords,
+    pub(super) rights: &'r GrantedRights,
     pub(super) principal: &'r Principal,
     pub(super) now_ms: i64,
 }
 
 impl Rule {
-    pub(super) fn compile(
-        expression: &Expression,
-        object: &Object,
-        master: Option<&Object>,
-        reach: Reach,
-    ) -> Result<Self, DropReason> {
+    pub(super) fn compile(expression: &Expression, object: &Object, reach: Reach<'_>) -> Result<Self, DropReason> {
         if expression.dialect != Dialect::Cel {
             return Err(DropReason::new("the expression is not CEL"));
         }
-        let kind = |object: &Object, name: &str| object.field(name).map(|field| Column::from(field).kind());
         let scope = |root: Root, name: &str| match root {
-            Root::Record => Some(kind(object, name)),
-            Root::Previous => (reach != Reach::Record).then(|| kind(object, name)),
-            Root::Parent => master.filter(|_| reach == Reach::PreviousAndParent).map(|master| kind(master, name)),
             Root::User => Some(Some(ColumnKind::Text)),
+            Root::Right => reach.has_rights().then_some(Some(ColumnKind::Boolean)),
+            Root::Record | Root::Previous | Root::Parent | Root::Referred => {
+                reach.object(object, root).map(|object| kind(object, name))
+            }
         };
-        let condition = compile_condition(&expression.source, &scope)?;
-        let inputs = condition.inputs().iter();
-        let kinds = inputs.map(|input| {
+        let referred = |field: &str, name: &str| reach.referred(object, field, name);
+        let condition = compile_condition(&expression.source, &scope, &referred)?;
+        let kind_of = |input: &Input| {
             let name = input.name.as_deref().unwrap_or_default();
-            scope(input.root, name).flatten().unwrap_or(ColumnKind::Text)
-        });
-        let kinds = kinds.collect();
+            let kind = match (input.root, &input.through) {
+                (Root::Referred, Some(field)) => referred(field, name).ok(),
+                (_, _) => scope(input.root, name).flatten(),
+            };
+            kind.unwrap_or(ColumnKind::Text)
+        };
+        let kinds = condition.inputs().iter().map(kind_of).collect();
         Ok(Self { condition, kinds })
     }
 
     /// Fields of the record itself, as it is or as it was.
     pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
-        let inputs = self.condition.inputs().iter().filter(|input| match input.root {
-            Root::Record | Root::Previous => true,
-            Root::Parent | Root::User => false,
-        });
-        inputs.filter_map(|input| input.name.as_deref())
+        self.condition.inputs().iter().filter_map(|input| match input.root {
+            Root::Record | Root::Previous => input.name.as_deref(),
+            Root::Referred => input.through.as_deref(),
+            Root::Parent | Root::User | Root::Right => None,
+        })
+    }
+
+    /// Fields that refer to records which it reads, each with what it reads of them.
+    pub(super) fn referred(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs(Root::Referred)
+    }
+
+    /// Objects and verbs of the rights that it asks for.
+    pub(super) fn rights(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs(Root::Right)
+    }
+
+    fn pairs(&self, root: Root) -> impl Iterator<Item = (&str, &str)> {
+        let inputs = self.condition.inputs().iter().filter(move |input| input.root == root);
+        inputs.filter_map(|input| Some((input.through.as_deref()?, input.name.as_deref()?)))
     }
 
     pub(super) fn names_parent(&self) -> bool {
@@ -109,6 +171,16 @@ impl Rule {
                 Root::Record => Some(scene.record),
                 Root::Previous => scene.previous,
                 Root::Parent => scene.parent,
+                Root::Referred => {
+                    let field = input.through.as_deref().unwrap_or_default();
+                    scene.record.get(field).and_then(|value| scene.referred.get(field, value))
+                }
+                Root::Right => {
+                    let (object, verb) = (input.through.as_deref(), input.name.as_deref());
+                    let may = scene.rights.have(object.unwrap_or_default(), verb.unwrap_or_default());
+                    cells.push(Cell::Boolean(may));
+                    continue;
+                }
                 Root::User => {
                     cells.push(
                         input.name.as_deref().map_or(Cell::Boolean(true), |name| user_cell(scene.principal, name)),
@@ -206,13 +278,15 @@ impl HookCondition {
     /// # Errors
     /// Why it cannot be evaluated.
     pub(crate) fn compile(expression: &Expression, object: &Object) -> Result<Self, String> {
-        Rule::compile(expression, object, None, Reach::Previous).map(Self).map_err(|reason| reason.text)
+        Rule::compile(expression, object, Reach::Previous).map(Self).map_err(|reason| reason.text)
     }
 
     /// # Errors
     /// Why it has no value for a record, in words that name none.
     pub(crate) fn holds(&self, scene: HookScene<'_>) -> Result<bool, &'static str> {
         let HookScene { record, previous, principal, now_ms } = scene;
-        self.0.holds(&Scene { record, previous, parent: None, principal, now_ms }).map_err(Unknown::reason)
+        let (referred, rights) = (&ReferredRecords::default(), &GrantedRights::default());
+        let scene = Scene { record, previous, parent: None, referred, rights, principal, now_ms };
+        self.0.holds(&scene).map_err(Unknown::reason)
     }
 }

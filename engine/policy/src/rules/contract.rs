@@ -297,14 +297,15 @@ fn number(field: &Field, value: &Value, protocol: Protocol) -> Checked {
     })
 }
 
-/// Whether a number has no more digits than its field declares, of which as many are for places as its scale says; two of a currency.
+/// Whether a number has no more digits than its field declares: from its first digit but zero to its last place, of which there are as many
+/// as the field's scale says at least; two of a currency. Zero has no digit, so that it alone fits a precision of 0.
 pub(super) fn is_within_precision(field: &Field, number: f64, places: usize) -> bool {
-    let Some(precision) = field.precision else { return true };
+    let Some(precision) = field.precision.filter(|_| number != 0.0) else { return true };
     let declared = field.scale.or_else(|| (field.field_type == FieldType::Currency).then_some(2)).unwrap_or(0);
-    let places = places.max(declared as usize);
-    let whole = format!("{:.0}", number.abs().trunc());
-    let digits = if whole == "0" { 0 } else { whole.len() };
-    digits.saturating_add(places) <= precision as usize
+    let places = i64::try_from(places.max(declared as usize)).unwrap_or(i64::MAX);
+    // The place of the first digit: 0 of 5, 3 of 1234.5, -2 of 0.05.
+    let first: i64 = format!("{number:e}").split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    first.saturating_add(1).saturating_add(places) <= i64::from(precision)
 }
 
 fn begins(value: &Value, with: &str) -> bool {
@@ -420,4 +421,38 @@ fn list(field: &Field, value: &Value) -> Checked {
         }
     }
     Ok(Value::Array(items))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use querygate_metadata::load::{LoadOptions, load_text};
+
+    #[test]
+    fn digits_are_counted_from_the_first_one_that_is_not_zero() {
+        let within = |declared: Value, number: f64| {
+            let mut field = json!({"type": "number", "label": "N"});
+            field.as_object_mut().unwrap().extend(declared.as_object().unwrap().clone());
+            let stack = json!({
+                "manifest": {"id": "com.t", "namespace": "t", "version": "1.0.0", "type": "app", "name": "T"},
+                "objects": [{"name": "t_one", "label": "One", "fields": {"n": field}}],
+            });
+            let snapshot = load_text("s.json", &stack.to_string(), &LoadOptions::default()).unwrap();
+            let object = snapshot.object("t_one").unwrap();
+            is_within_precision(object.field("n").unwrap(), number, texts::decimal_places(number))
+        };
+        for (declared, fits, does_not) in [
+            (json!({"precision": 0}), &[0.0][..], &[1.0, -1.0, 0.5][..]),
+            (json!({"precision": 0, "scale": 2}), &[0.0], &[1.0, 0.1, 0.001]),
+            (json!({"precision": 1, "scale": 2}), &[0.0, 0.05, -0.09], &[0.1, 1.0]),
+            (json!({"precision": 2}), &[99.0, -99.0, 0.05, 1.5], &[100.0, 12.5, 0.125]),
+            (json!({"precision": 5, "scale": 2}), &[999.99, 123.0], &[1234.5, 1000.0]),
+            (json!({"precision": 3, "scale": u32::MAX}), &[0.0], &[1.0]),
+            (json!({}), &[1e300, 0.1], &[]),
+        ] {
+            for (numbers, expected) in [(fits, true), (does_not, false)] {
+                numbers.iter().for_each(|n| assert_eq!(within(declared.clone(), *n), expected, "{declared} {n}"));
+            }
+        }
+    }
 }

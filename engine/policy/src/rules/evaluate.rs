@@ -6,6 +6,8 @@ use super::condition::{Rule, Scene, Unknown};
 use super::contract::{self, is_missing};
 use super::defaults::{self, Unset};
 use super::object::{FieldRules, ObjectRules, When};
+use super::referred::ReferredRecords;
+use super::rights::GrantedRights;
 use super::stamp::{Stamp, is_dropped};
 use super::validation::Written;
 use super::violation::{Violation, ViolationCode};
@@ -33,6 +35,10 @@ pub struct Attempt<'r> {
     pub previous: Option<&'r Row>,
     /// The record's master, where rules read it (see [`ObjectRules::parent_field`]).
     pub parent: Option<&'r Row>,
+    /// Records that it refers to, where validations read them (see [`ObjectRules::referred`]).
+    pub referred: &'r ReferredRecords,
+    /// What the principal may do, of what defaults and options ask for (see [`Evaluator::granted`](crate::Evaluator::granted)).
+    pub rights: &'r GrantedRights,
     pub principal: &'r Principal,
     /// What the platform fills; a permit has them.
     pub stamps: &'r [Stamp],
@@ -86,6 +92,17 @@ impl ObjectRules {
     /// Evaluates the rules on the write of one record. References, unique values and autonumbers are asked for afterwards.
     #[must_use]
     pub fn evaluate(&self, attempt: &Attempt<'_>) -> Outcome {
+        let mut outcome = self.shape(attempt);
+        if outcome.violations.is_empty() {
+            self.validate(attempt, &mut outcome);
+        }
+        outcome
+    }
+
+    /// The record that a write makes, and what refuses a value of it by itself. Requirements, options and validations, which read the
+    /// record as a whole, were not asked yet.
+    #[must_use]
+    pub fn shape(&self, attempt: &Attempt<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         if self.refuses_fields(attempt, &mut outcome) || self.refuses_secrets(attempt, &mut outcome) {
             return outcome;
@@ -93,9 +110,6 @@ impl ObjectRules {
         match attempt.previous {
             None => self.insert(attempt, &mut outcome),
             Some(previous) => self.update(attempt, previous, &mut outcome),
-        }
-        if outcome.violations.is_empty() {
-            self.validate(attempt, &mut outcome);
         }
         outcome
     }
@@ -398,6 +412,8 @@ impl ObjectRules {
             record,
             previous: attempt.previous,
             parent: attempt.parent,
+            referred: attempt.referred,
+            rights: attempt.rights,
             principal: attempt.principal,
             now_ms: attempt.now_ms,
         }

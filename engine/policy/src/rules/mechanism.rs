@@ -2,7 +2,7 @@
 //! added to those does not compile before somebody has said here what it does to new records. Judges nothing.
 
 use super::object::{FieldDefault, FieldRules, ObjectRules, RuleFault};
-use super::{Stamp, UniqueGroup};
+use super::{ReferredField, Stamp, UniqueGroup};
 use crate::filter::RowFilter;
 use querygate_metadata::model::{Field, Object, SharingModel};
 
@@ -15,6 +15,8 @@ pub enum Mechanism<'p> {
     Fault(&'p RuleFault),
     /// A validation looks at the record's values.
     Validation,
+    /// A validation reads the record that a field refers to.
+    Referred(&'p ReferredField),
     /// Other records are looked for that have the same values.
     Unique(&'p UniqueGroup),
     /// Another record holds a roll-up of this one.
@@ -52,9 +54,10 @@ pub enum Mechanism<'p> {
 impl ObjectRules {
     /// What metadata has to say, but for hooks.
     pub(crate) fn mechanisms<'p>(&'p self, found: &mut Vec<Mechanism<'p>>) {
-        let Self { object, protocol: _, fields, validations, uniques, rollups, faults } = self;
+        let Self { object, protocol: _, fields, validations, uniques, rollups, referred, faults } = self;
         found.extend(faults.iter().map(Mechanism::Fault));
         found.extend(validations.iter().map(|_| Mechanism::Validation));
+        found.extend(referred.iter().map(Mechanism::Referred));
         found.extend(uniques.iter().map(Mechanism::Unique));
         found.extend(rollups.iter().map(|_| Mechanism::RollUp));
         found.extend(self.parent_field().map(|_| Mechanism::Master));

@@ -2,12 +2,15 @@
 
 use super::autonumber::AutonumberFormat;
 use super::condition::{Reach, Rule};
+use super::referred::ReferredField;
 use super::related::{Rollup, rollups_of};
 use super::unique::{UniqueGroup, groups_of};
 use super::validation::{CompiledValidation, compile_all};
 use crate::expression::DropReason;
 use querygate_extension::Extensions;
-use querygate_metadata::model::{DefaultValue, Expression, Field, FieldType, Location, Object, Protocol, Snapshot};
+use querygate_metadata::model::{
+    DefaultValue, Expression, Field, FieldType, Location, Object, Protocol, Snapshot, StrictRule,
+};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -51,6 +54,22 @@ pub(super) struct FieldRules {
     pub(super) options: Vec<(String, When)>,
 }
 
+impl FieldRules {
+    /// Expressions that may ask for rights.
+    fn asking(&self) -> impl Iterator<Item = &Rule> {
+        let default = match &self.default {
+            Some(FieldDefault::Computed(rule)) => Some(rule),
+            Some(FieldDefault::Literal(_) | FieldDefault::Now | FieldDefault::CurrentUser | FieldDefault::Broken)
+            | None => None,
+        };
+        let options = self.options.iter().filter_map(|(_, when)| match when {
+            When::Rule(rule) => Some(rule.as_ref()),
+            When::Broken => None,
+        });
+        default.into_iter().chain(options)
+    }
+}
+
 /// What metadata demands of the records of one object.
 #[derive(Debug)]
 pub struct ObjectRules {
@@ -61,6 +80,8 @@ pub struct ObjectRules {
     pub(super) validations: Vec<CompiledValidation>,
     pub(super) uniques: Vec<UniqueGroup>,
     pub(super) rollups: Vec<Rollup>,
+    /// What validations read of other records.
+    pub(super) referred: Vec<ReferredField>,
     pub(super) faults: Vec<RuleFault>,
 }
 
@@ -78,16 +99,24 @@ impl ObjectRules {
         let master = object.master_detail().and_then(|fk| snapshot.object(fk.reference.as_deref()?));
         let compiler = Compiler { object, master: master.map(Arc::as_ref) };
         let fields = object.fields.values().map(|field| compiler.field(field, &mut faults)).collect();
-        let validations = compile_all(object, extensions, &mut faults);
+        let validations = compile_all(object, snapshot, extensions, &mut faults);
+        let referred = ReferredField::all(&validations, object);
         let rollups = rollups_of(object, snapshot, &mut faults);
         let protocol = snapshot.protocol;
-        Self { object: Arc::clone(object), protocol, fields, validations, uniques: groups_of(object), rollups, faults }
+        let (object, uniques) = (Arc::clone(object), groups_of(object));
+        Self { object, protocol, fields, validations, uniques, rollups, referred, faults }
     }
 
     /// The object they are of.
     #[must_use]
     pub fn object(&self) -> &Arc<Object> {
         &self.object
+    }
+
+    /// Whether the snapshot follows the releases that have a rule.
+    #[must_use]
+    pub fn follows(&self, rule: StrictRule) -> bool {
+        self.protocol.has(rule)
     }
 
     /// Rules that cannot be evaluated.
@@ -118,6 +147,17 @@ impl ObjectRules {
         self.object.master_detail().filter(|_| any)
     }
 
+    /// Fields that refer to records which validations read.
+    #[must_use]
+    pub fn referred(&self) -> &[ReferredField] {
+        &self.referred
+    }
+
+    /// Objects and verbs of the rights that defaults and options ask for.
+    pub(crate) fn rights(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().flat_map(FieldRules::asking).flat_map(Rule::rights)
+    }
+
     /// Autonumbers, whose texts are made when the record is stored.
     pub fn autonumbers(&self) -> impl Iterator<Item = (&Field, &AutonumberFormat)> {
         self.pairs().filter_map(|(field, rules)| Some((field, rules.autonumber.as_ref()?)))
@@ -142,7 +182,7 @@ impl Compiler<'_> {
     fn field(&self, field: &Field, faults: &mut Vec<RuleFault>) -> FieldRules {
         let mut when = |key: &str, expression: &Option<Expression>| {
             let expression = expression.as_ref()?;
-            let compiled = Rule::compile(expression, self.object, self.master, Reach::PreviousAndParent);
+            let compiled = Rule::compile(expression, self.object, Reach::PreviousAndParent(self.master));
             Some(match compiled {
                 Ok(rule) => When::Rule(Box::new(rule)),
                 Err(reason) => {
@@ -155,7 +195,7 @@ impl Compiler<'_> {
         let required_when = when("requiredWhen", &field.required_when);
         let options = field.options.iter().filter_map(|option| {
             let expression = option.visible_when.as_ref()?;
-            let compiled = Rule::compile(expression, self.object, self.master, Reach::PreviousAndParent);
+            let compiled = Rule::compile(expression, self.object, Reach::PreviousParentAndRights(self.master));
             // One that cannot be evaluated keeps its option from being chosen, and nothing else from being written.
             Some((option.value.clone(), compiled.map_or(When::Broken, |rule| When::Rule(Box::new(rule)))))
         });
@@ -164,7 +204,7 @@ impl Compiler<'_> {
             DefaultValue::Literal(value) => FieldDefault::Literal(value.clone()),
             DefaultValue::Now => FieldDefault::Now,
             DefaultValue::CurrentUser => FieldDefault::CurrentUser,
-            DefaultValue::Expression(expression) => match Rule::compile(expression, self.object, None, Reach::Record) {
+            DefaultValue::Expression(expression) => match Rule::compile(expression, self.object, Reach::Record) {
                 Ok(rule) => FieldDefault::Computed(rule),
                 Err(reason) => {
                     faults.push(fault(field, "defaultValue", expression, reason));

@@ -11,7 +11,8 @@ use indexmap::IndexMap;
 use querygate_extension::validation::{NativeValidation, Written as NativeWritten};
 use querygate_extension::{Extensions, Registration};
 use querygate_metadata::model::{
-    Expression, Location, Object, TextFormat, Validation, ValidationCheck, ValidationEvents, ValidationSeverity,
+    Expression, Location, Object, Snapshot, TextFormat, Validation, ValidationCheck, ValidationEvents,
+    ValidationSeverity,
 };
 use serde_json::{Map, Value, json};
 
@@ -72,12 +73,13 @@ pub(super) struct Written<'r> {
 /// The active validations of an object by priority, and those that cannot be evaluated.
 pub(super) fn compile_all(
     object: &Object,
+    snapshot: &Snapshot,
     extensions: &Extensions,
     faults: &mut Vec<RuleFault>,
 ) -> Vec<CompiledValidation> {
     let mut active: Vec<&Validation> = object.validations.iter().filter(|rule| rule.active).collect();
     active.sort_by_key(|rule| rule.priority);
-    let mut compiler = Compiler { object, extensions, faults };
+    let mut compiler = Compiler { object, snapshot, extensions, faults };
     active.into_iter().map(|rule| compiler.validation(rule)).collect()
 }
 
@@ -93,6 +95,22 @@ impl CompiledValidation {
     /// Fields that decide it.
     pub(super) fn reads(&self) -> impl Iterator<Item = &str> {
         self.reads.iter().map(String::as_str)
+    }
+
+    /// Fields that refer to records which it, or one within it, reads, each with what it reads of them.
+    pub(super) fn referred(&self) -> Vec<(&str, &str)> {
+        match &self.check {
+            Check::Condition { rule, .. } => rule.referred().collect(),
+            Check::Conditional { when, then, otherwise } => {
+                let inner = std::iter::once(then).chain(otherwise).flat_map(|rule| rule.referred());
+                when.referred().chain(inner).collect()
+            }
+            Check::Format { .. }
+            | Check::StateMachine { .. }
+            | Check::JsonSchema { .. }
+            | Check::Native { .. }
+            | Check::Broken => Vec::new(),
+        }
     }
 
     /// Whether it, or one within it, is in Rust.
@@ -286,6 +304,7 @@ struct Broken {
 /// Compiles the validations of one object.
 struct Compiler<'c> {
     object: &'c Object,
+    snapshot: &'c Snapshot,
     extensions: &'c Extensions,
     faults: &'c mut Vec<RuleFault>,
 }
@@ -310,7 +329,7 @@ impl Compiler<'_> {
     }
 
     fn condition(&self, expression: &Expression) -> Result<Rule, Broken> {
-        let compiled = Rule::compile(expression, self.object, None, Reach::Previous);
+        let compiled = Rule::compile(expression, self.object, Reach::PreviousAndReferred(self.snapshot));
         compiled.map_err(|reason| Broken {
             is_mistake: reason.is_mistake(),
             reason: reason.text,

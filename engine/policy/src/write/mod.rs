@@ -8,6 +8,7 @@ mod image;
 mod mechanism;
 mod obstacles;
 mod refusal;
+mod rights;
 mod target;
 
 pub use crate::rules::Stamp;

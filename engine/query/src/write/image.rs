@@ -1,7 +1,7 @@
 //! Rows as a change is to leave them: the statement's values, defaults, stamps, and what the table's own rules make of them.
 
 use super::check::{outside, passes};
-use super::follow::Masters;
+use super::follow::{Masters, read_referred};
 use super::hooks::{HookRow, Hooks, MadeRow, shown, shown_payload};
 use super::lock::Locked;
 use super::target::Targeted;
@@ -12,9 +12,9 @@ use arrow::array::ArrayRef;
 use datafusion::common::ScalarValue;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
-use querygate_metadata::model::{Field, FieldType, Object};
-use querygate_policy::rules::{Attempt, Dropped, Outcome, ReadonlyMode};
-use querygate_policy::write::WriteOperation;
+use querygate_metadata::model::{Field, FieldType, Object, StrictRule};
+use querygate_policy::rules::{Attempt, Dropped, ObjectRules, Outcome, ReadonlyMode, ReferredRecords};
+use querygate_policy::write::{Assignment, WriteOperation};
 use querygate_types::{Error, ErrorCode, Result};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -40,6 +40,13 @@ struct Values<'a> {
     payloads: &'a [Row],
     made: &'a [MadeRow],
     records: &'a [Row],
+}
+
+/// Records beside those that are changed, which rules read.
+#[derive(Clone, Copy)]
+pub(super) struct Beside<'a> {
+    pub(super) masters: &'a Masters,
+    pub(super) referred: &'a ReferredRecords,
 }
 
 impl Imaged {
@@ -70,10 +77,12 @@ impl Imaged {
             payloads.push(payload);
         }
         let made = hooked(&targeted, (&previous, &payloads), masters, transaction, context).await?;
+        let referred = find_referred(&targeted, (&previous, &made), masters, transaction, context).await?;
+        let beside = Beside { masters, referred: &referred };
         let mut records = Vec::with_capacity(locked.count());
         let (mut given, mut dropped) = (Vec::with_capacity(locked.count()), Vec::new());
         for (row, made) in made.iter().enumerate() {
-            let outcome = record(&targeted, previous.get(row), made, masters)?;
+            let outcome = record(&targeted, previous.get(row), made, beside)?;
             records.push(outcome.record);
             given.push(outcome.given);
             dropped.extend(outcome.dropped);
@@ -172,14 +181,19 @@ async fn hooked(
         let before = previous.get(row).map(|before| shown(object, before.clone()));
         let mut input = shown_payload(targeted, payload);
         if targeted.operation() == WriteOperation::Insert {
-            let own = evaluated(targeted, None, &MadeRow::from(payload.clone()), masters).record;
+            let own = shaped(targeted, None, &MadeRow::from(payload.clone()), masters).record;
             let is_stamp = |name: &String| targeted.stamps().iter().any(|stamp| stamp.field == *name);
             let defaults = shown(object, own).into_iter();
             let mut defaults: Row = defaults.filter(|(name, value)| !value.is_null() && !is_stamp(name)).collect();
             defaults.extend(input);
             input = defaults;
         }
-        rows.push(HookRow { input, previous: before, ..HookRow::default() });
+        let mut submitted = None;
+        if targeted.operation() == WriteOperation::Update && targeted.rules().follows(StrictRule::HookImage) {
+            submitted = Some(input.clone());
+            input.retain(|name, _| targeted.permit().assignment(name) != Some(Assignment::Dropped));
+        }
+        rows.push(HookRow { input, previous: before, submitted, ..HookRow::default() });
     }
     let seen: Vec<Row> = rows.iter().map(|row| row.input.clone()).collect();
     let left = hooks.run(rows, transaction, context).await?;
@@ -202,22 +216,67 @@ fn with_stored_places(targeted: &Targeted, mut payload: Row) -> Row {
     payload
 }
 
-fn evaluated(targeted: &Targeted, previous: Option<&Row>, made: &MadeRow, masters: &Masters) -> Outcome {
+/// The records that the rows refer to, where validations read them. A writer who names a record that it does not see hears that, and
+/// nothing that a validation finds of it.
+async fn find_referred(
+    targeted: &Targeted,
+    (previous, made): (&[Row], &[MadeRow]),
+    masters: &Masters,
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<ReferredRecords> {
+    let rules = targeted.rules();
+    if rules.referred().is_empty() {
+        return Ok(ReferredRecords::default());
+    }
+    let rows = made.iter().enumerate().map(|(row, made)| shaped(targeted, previous.get(row), made, masters));
+    // What a value is refused for is said without them.
+    let records = rows.filter(|outcome| outcome.violations.is_empty()).map(|outcome| outcome.record);
+    let records: Vec<Row> = records.collect();
+    if records.is_empty() {
+        return Ok(ReferredRecords::default());
+    }
+    if let Some(given) = targeted.intent().record() {
+        let is_outside = |record: &Row| matches!(passes(targeted.permit().check(), record), Ok(false));
+        if given.place().is_none() && records.iter().any(is_outside) {
+            return Ok(ReferredRecords::default());
+        }
+        given.refuse_absent()?;
+    }
+    read_referred(targeted, rules, &records, transaction, context).await
+}
+
+/// The row as its values make it.
+fn shaped(targeted: &Targeted, previous: Option<&Row>, made: &MadeRow, masters: &Masters) -> Outcome {
+    let beside = Beside { masters, referred: &ReferredRecords::default() };
+    ask_rules(targeted, (previous, made), beside, ObjectRules::shape)
+}
+
+/// What rules say of a row, as far as they are asked.
+fn ask_rules(
+    targeted: &Targeted,
+    (previous, made): (Option<&Row>, &MadeRow),
+    beside: Beside<'_>,
+    ask: fn(&ObjectRules, &Attempt<'_>) -> Outcome,
+) -> Outcome {
     let is_given = targeted.intent().record().is_some();
     let payload = match is_given || !made.made.is_empty() {
         true => Cow::Owned(with_stored_places(targeted, made.payload.clone())),
         false => Cow::Borrowed(&made.payload),
     };
-    targeted.rules().evaluate(&Attempt {
+    let attempt = Attempt {
         payload: &payload,
         previous,
-        parent: masters.after(previous, &payload),
+        parent: beside.masters.after(previous, &payload),
+        referred: beside.referred,
+        rights: targeted.following().rights(),
         principal: targeted.principal(),
         stamps: targeted.stamps(),
         readonly: if is_given { ReadonlyMode::Drop } else { ReadonlyMode::Refuse },
         made: &made.made,
         now_ms: targeted.now_ms(),
-    })
+    };
+    ask(targeted.rules(), &attempt)
 }
 
 /// The row as it would be stored.
@@ -225,9 +284,9 @@ pub(super) fn record(
     targeted: &Targeted,
     previous: Option<&Row>,
     made: &MadeRow,
-    masters: &Masters,
+    beside: Beside<'_>,
 ) -> Result<Outcome> {
-    let outcome = evaluated(targeted, previous, made, masters);
+    let outcome = ask_rules(targeted, (previous, made), beside, ObjectRules::evaluate);
     let made: Row = outcome.given.iter().filter(|(name, _)| made.made.contains(name)).map(owned).collect();
     refuse_unstored(targeted.table(), &made)?;
     if let Some(given) = targeted.intent().record() {

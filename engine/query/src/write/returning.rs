@@ -3,13 +3,14 @@
 use super::find::select;
 use super::intent::{WriteIntent, folded, unsupported};
 use crate::bind::statement::Bound;
+use crate::bind::system_columns::is_unsupported_system_column;
 use crate::write::values::computation::Computation;
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, ObjectNamePart, Query, SelectItem, SelectItemQualifiedWildcardKind,
+    Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SelectItemQualifiedWildcardKind,
 };
 use querygate_catalog::leaf::GovernedColumn;
 use querygate_query_api::column::{Column, column_of};
@@ -45,9 +46,11 @@ impl Wanted {
     /// 42703: a column that the principal does not see. 0A000: columns of other tables.
     pub(super) fn of(items: &[SelectItem], intent: &WriteIntent) -> Result<Self> {
         let is_plain = |item: &SelectItem| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-            }
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => match expr {
+                Expr::Identifier(name) => !is_of_system(name, intent),
+                Expr::CompoundIdentifier(parts) => !parts.last().is_some_and(|name| is_of_system(name, intent)),
+                _ => false,
+            },
             SelectItem::ExprWithAliases { .. } => false,
             SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
         };
@@ -179,6 +182,13 @@ fn column(expr: &Expr, intent: &WriteIntent, called: &str) -> Result<usize> {
     };
     let is_it = |column: &GovernedColumn| *column.field.name() == name;
     intent.object().table.columns().iter().position(is_it).ok_or_else(|| unknown(&name))
+}
+
+/// Whether a name is a system column's, which the table has no column of: a query knows what there is of those.
+fn is_of_system(name: &Ident, intent: &WriteIntent) -> bool {
+    let name = folded(name);
+    let is_own = || intent.object().table.columns().iter().any(|column| *column.field.name() == name);
+    (name == "tableoid" || is_unsupported_system_column(&name)) && !is_own()
 }
 
 /// Whether a name is that of the table.

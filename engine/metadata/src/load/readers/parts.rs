@@ -34,7 +34,7 @@ const RETRY_POLICY: Shape =
 /// Datasets and cubes: as the REST door's analytics read them.
 const DATASET: Shape = Shape {
     what: "a dataset",
-    read: &["name", "label", "object", "dimensions", "measures", "filter"],
+    read: &["name", "label", "object", "include", "dimensions", "measures", "filter"],
     ignored: &["description", "tags"],
     removed: &[],
 };

@@ -21,7 +21,7 @@ use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
-use querygate_policy::rules::{Attempt, ReadonlyMode};
+use querygate_policy::rules::{Attempt, ReadonlyMode, ReferredRecords};
 use querygate_policy::write::{DependentAction, WriteDecision, WriteOperation, WritePermit, events_of};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
@@ -364,12 +364,17 @@ impl Emptied {
         let payloads = vec![payload; before.len()];
         let by = UpdatedBy::Principal;
         let made = prepare_update(targeted, (child, by), (&before, &payloads), transaction, context).await?;
+        let evaluator = targeted.following().evaluator(targeted.principal(), targeted.now_ms());
+        let rights = evaluator.granted(&child.rules);
         let mut images = Vec::with_capacity(before.len());
         for (previous, made) in before.iter().zip(&made) {
             let outcome = child.rules.evaluate(&Attempt {
                 payload: &made.payload,
                 previous: Some(previous),
                 parent: None,
+                // As ObjectStack does: a validation that reads a record has no answer for one that loses a reference.
+                referred: &ReferredRecords::default(),
+                rights: &rights,
                 principal: targeted.principal(),
                 stamps: self.permit.stamps(),
                 readonly: ReadonlyMode::Drop,

@@ -1,11 +1,12 @@
 //! What follows of a change by the metadata, in the transaction of the change: rows that go or lose a reference with those that are
-//! deleted, numbers of new rows and of those that go, roll-ups of their masters; and the masters that rules look at. Which tables it may be about is
-//! known before the transaction begins.
+//! deleted, numbers of new rows and of those that go, roll-ups of their masters; the masters that rules look at, and the records that
+//! validations read. Which tables it may be about is known before the transaction begins.
 
 mod cascade;
 mod gone;
 mod master;
 mod number;
+mod referred;
 mod restriction;
 mod summary;
 mod total;
@@ -15,6 +16,7 @@ pub(crate) use cascade::Taken;
 pub(crate) use gone::retire;
 pub(crate) use master::Masters;
 pub(crate) use number::draw;
+pub(crate) use referred::read_referred;
 pub(crate) use summary::{Changed, roll_up};
 
 use super::target::closed;
@@ -24,7 +26,7 @@ use querygate_catalog::write::WriteTarget;
 use querygate_metadata::model::{Field, HookEvent, Object, SharingModel};
 use querygate_policy::Evaluator;
 use querygate_policy::hooks::ObjectHook;
-use querygate_policy::rules::{Mechanism, ObjectRules};
+use querygate_policy::rules::{GrantedRights, Mechanism, ObjectRules};
 use querygate_policy::write::{Dependent, DependentAction, WriteObstacle, WriteOperation, WritePermit};
 use querygate_types::principal::Principal;
 use querygate_types::{Error, ErrorCode, Result};
@@ -41,6 +43,8 @@ pub(crate) struct Following {
     /// By the object whose rows go.
     dependents: BTreeMap<String, Vec<Dependent>>,
     tables: BTreeMap<String, Related>,
+    /// What rules of the changed object ask for of the principal's rights.
+    rights: GrantedRights,
 }
 
 /// A table that may be looked at or changed, or why not.
@@ -92,6 +96,7 @@ impl Following {
             WriteOperation::Insert | WriteOperation::Update => {
                 let rules = deployment.policies.rules(permit.object());
                 wanted.extend(rules.and_then(|rules| master_of(rules)).map(|(_, master)| master.to_owned()));
+                wanted.extend(rules.into_iter().flat_map(|rules| targets(rules)));
             }
         }
         let mut seen = BTreeSet::new();
@@ -101,6 +106,7 @@ impl Following {
             {
                 for parent in rules.summary_parents() {
                     wanted.insert(parent.to_owned());
+                    wanted.extend(deployment.policies.rules(parent).into_iter().flat_map(|rules| targets(rules)));
                     changed.push(parent.to_owned());
                 }
             }
@@ -115,7 +121,8 @@ impl Following {
             };
             tables.insert(name, table);
         }
-        Ok(Self { deployment, dependents, tables })
+        let rights = deployment.policies.rules(permit.object()).map(|rules| evaluator.granted(rules));
+        Ok(Self { deployment, dependents, tables, rights: rights.unwrap_or_default() })
     }
 
     /// Whether it is the same for another run of the statement: nothing follows of it that is stamped, and no other table is concerned.
@@ -142,6 +149,11 @@ impl Following {
     fn rules(&self, object: &str) -> Result<&ObjectRules> {
         let rules = self.deployment.policies.rules(object);
         rules.map(Arc::as_ref).ok_or_else(|| Error::internal("rows of an object that is not known were changed"))
+    }
+
+    /// What the principal may do, of what rules of the changed object ask for.
+    pub(super) fn rights(&self) -> &GrantedRights {
+        &self.rights
     }
 
     /// The hooks of an object at an event.
@@ -209,6 +221,11 @@ impl RelatedTable {
     fn referenced(&self) -> Result<usize> {
         referenced(&self.object, &self.table)
     }
+}
+
+/// Objects whose records the validations of an object read.
+fn targets(rules: &ObjectRules) -> impl Iterator<Item = String> {
+    rules.referred().iter().map(|field| field.target.clone())
 }
 
 fn referenced(object: &Object, table: &WriteTarget) -> Result<usize> {

@@ -2,6 +2,7 @@
 //! makes, with its stamps and the rules of the master, and with what follows of that.
 
 use super::cascade::columns;
+use super::referred::read_referred;
 use super::total::Total;
 use super::update_hooks::{UpdatedBy, UpdatedRows, are_unique, conclude_update, prepare_update};
 use super::{DEPTH_MAX, RelatedTable, place};
@@ -17,8 +18,8 @@ use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::value::Value;
 use querygate_driver_api::write::Transaction;
 use querygate_policy::RowFilter;
-use querygate_policy::rules::{Attempt, ReadonlyMode, SummaryUpdate};
-use querygate_policy::write::WriteOperation;
+use querygate_policy::rules::{Attempt, ObjectRules, Outcome, ReadonlyMode, ReferredRecords, Stamp, SummaryUpdate};
+use querygate_policy::write::{WriteOperation, events_of};
 use querygate_types::vendor::VendorCode;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value as Json;
@@ -64,13 +65,22 @@ pub(crate) async fn roll_up(
         }
         changed = Vec::with_capacity(updates.len());
         for (parent, updates) in updates {
-            changed.extend(of_parent(targeted, &parent, &updates, transaction, context).await?);
+            // ObjectStack updates a master once for each of its roll-ups, which only its hooks can tell.
+            let at_once = if has_hooks(targeted, &parent) { 1 } else { updates.len() };
+            for updates in updates.chunks(at_once) {
+                changed.extend(of_parent(targeted, &parent, updates, transaction, context).await?);
+            }
         }
     }
     if updates(targeted, &changed)?.is_empty() {
         return Ok(());
     }
     Err(Error::new(ErrorCode::StatementTooComplex, "summaries are made of summaries in too many levels"))
+}
+
+fn has_hooks(targeted: &Targeted, master: &str) -> bool {
+    let (before, after) = events_of(WriteOperation::Update);
+    [before, after].into_iter().any(|event| !targeted.following().hooks(master, event).is_empty())
 }
 
 /// The roll-ups to compute, by the object that has them, each with all of its masters.
@@ -134,10 +144,7 @@ async fn of_parent(
     let payloads: Vec<Row> = before.iter().map(|record| rolled_up(&name, record, totals)).collect();
     let made =
         prepare_update(targeted, (parent, UpdatedBy::Platform), (&before, &payloads), transaction, context).await?;
-    let mut images = Vec::with_capacity(before.len());
-    for (record, made) in before.iter().zip(&made) {
-        images.push(image(targeted, parent, record, made, permit.stamps())?);
-    }
+    let images = images(targeted, parent, (&before, &made, permit.stamps()), transaction, context).await?;
     let mut places = Vec::with_capacity(updates.len());
     for update in updates {
         places.push(parent.place(&update.field)?);
@@ -177,26 +184,42 @@ fn rolled_up(key: &str, record: &Row, Totals { updates, totals }: Totals<'_>) ->
     payload
 }
 
-/// The master with its new roll-ups.
-fn image(
+/// The masters with their new roll-ups.
+async fn images(
     targeted: &Targeted,
     parent: &RelatedTable,
-    record: &Row,
-    made: &MadeRow,
-    stamps: &[querygate_policy::rules::Stamp],
-) -> Result<Row> {
-    let outcome = parent.rules.evaluate(&Attempt {
-        payload: &made.payload,
-        previous: Some(record),
-        parent: None,
-        principal: targeted.principal(),
-        stamps,
-        readonly: ReadonlyMode::Keep,
-        made: &made.made,
-        now_ms: targeted.now_ms(),
-    });
-    if outcome.violations.is_empty() {
-        return Ok(outcome.record);
+    (before, made, stamps): (&[Row], &[MadeRow], &[Stamp]),
+    transaction: &mut Transaction,
+    context: &ExecuteContext,
+) -> Result<Vec<Row>> {
+    let evaluator = targeted.following().evaluator(targeted.principal(), targeted.now_ms());
+    let rights = evaluator.granted(&parent.rules);
+    let asked = |ask: fn(&ObjectRules, &Attempt<'_>) -> Outcome, referred: &ReferredRecords| -> Vec<Outcome> {
+        let outcome = |(record, made): (&Row, &MadeRow)| {
+            let attempt = Attempt {
+                payload: &made.payload,
+                previous: Some(record),
+                parent: None,
+                referred,
+                rights: &rights,
+                principal: targeted.principal(),
+                stamps,
+                readonly: ReadonlyMode::Keep,
+                made: &made.made,
+                now_ms: targeted.now_ms(),
+            };
+            ask(&parent.rules, &attempt)
+        };
+        before.iter().zip(made).map(outcome).collect()
+    };
+    let mut found = ReferredRecords::default();
+    if !parent.rules.referred().is_empty() {
+        let records: Vec<Row> = asked(ObjectRules::shape, &found).into_iter().map(|outcome| outcome.record).collect();
+        found = read_referred(targeted, &parent.rules, &records, transaction, context).await?;
+    }
+    let outcomes = asked(ObjectRules::evaluate, &found);
+    if outcomes.iter().all(|outcome| outcome.violations.is_empty()) {
+        return Ok(outcomes.into_iter().map(|outcome| outcome.record).collect());
     }
     // Its own text would be about a record that the principal may not see.
     Err(Error::new(ErrorCode::CheckViolation, "a rule of a record that this one belongs to does not allow the change"))

@@ -8,7 +8,7 @@ use crate::write::values::rows::Row;
 use arrow::array::RecordBatch;
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::Transaction;
-use querygate_metadata::model::HookEvent;
+use querygate_metadata::model::{HookEvent, StrictRule};
 use querygate_policy::write::{WriteOperation, events_of};
 use querygate_types::Result;
 
@@ -56,6 +56,7 @@ pub(super) async fn prepare_update(
     let row = |(input, before): (&Row, &Row)| HookRow {
         input: input.clone(),
         previous: Some(shown(&of.object, before.clone())),
+        submitted: of.rules.follows(StrictRule::HookImage).then(|| input.clone()),
         ..HookRow::default()
     };
     let left = hooks.run(seen.iter().zip(before).map(row).collect(), transaction, context).await?;

@@ -15,7 +15,7 @@ pub(super) async fn run(job: Job, (rows, bytes): (Vec<HookRow>, usize), records:
         return;
     };
     for (index, row) in rows.into_iter().enumerate() {
-        let own = job.of_one(Place { first: index, count: job.place.count });
+        let own = job.of_one(Place { first: index, ..job.place });
         once(hook.hook(), &own, row, records.as_ref()).await;
     }
 }

@@ -45,7 +45,7 @@ impl FindHooks {
             now_ms: self.now_ms,
             // A question, and records that the reader is to see.
             audience: Audience::All,
-            place: Place { first: 0, count: 1 },
+            place: Place { first: 0, count: 1, each_alone: false },
             until: self.until,
             progress: Arc::default(),
             is_waited_for: false,

@@ -198,6 +198,9 @@ impl Job {
         held.insert("object".to_owned(), self.object.as_str().into());
         held.insert("input".to_owned(), row.input.clone().into());
         held.insert("previous".to_owned(), row.previous.clone().map_or(Value::Null, Value::Object));
+        if let Some(submitted) = &row.submitted {
+            held.insert("submitted".to_owned(), submitted.clone().into());
+        }
         if let Some(result) = &row.result {
             held.insert("result".to_owned(), result.clone().into());
         }
@@ -209,8 +212,7 @@ impl Job {
             json!({"userId": principal.user_id, "positions": positions, "tenantId": principal.organization_id});
         held.insert("session".to_owned(), session);
         held.insert("user".to_owned(), json!({"id": principal.user_id, "email": principal.email}));
-        let mode = if self.place.count == 1 { "record" } else { "per-row" };
-        held.insert("dispatch".to_owned(), json!({"mode": mode, "index": index}));
+        held.insert("dispatch".to_owned(), self.place.dispatch(index));
         let seed = u32::try_from(index).unwrap_or_default()
             ^ u32::try_from(self.now_ms.rem_euclid(1 << 32)).unwrap_or_default();
         Call { held, now_ms: self.now_ms, seed, host }
@@ -222,6 +224,20 @@ impl Job {
 pub(super) struct Place {
     pub(super) first: usize,
     pub(super) count: usize,
+    /// Each is changed by itself, as what follows of another change is.
+    pub(super) each_alone: bool,
+}
+
+impl Place {
+    /// What a script hears of the row with this number.
+    fn dispatch(self, index: usize) -> Value {
+        let (mode, index) = match (self.each_alone, self.count) {
+            (true, _) => ("record", 0),
+            (false, 1) => ("record", index),
+            (false, _) => ("per-row", index),
+        };
+        json!({"mode": mode, "index": index})
+    }
 }
 
 fn log(hook: &str, line: &LogLine) {

@@ -51,6 +51,8 @@ pub(crate) struct HookRow {
     pub(crate) input: Row,
     /// The stored row; of a new one there is none.
     pub(crate) previous: Option<Row>,
+    /// Of a row that is about to be updated, what was sent: `input` is without what is not stored of it.
+    pub(crate) submitted: Option<Row>,
     /// The row as it is stored after the change.
     pub(crate) result: Option<Row>,
     /// The records that were found: what hooks after a read see.
@@ -60,7 +62,7 @@ pub(crate) struct HookRow {
 impl HookRow {
     /// About what it takes in memory.
     fn bytes(&self) -> usize {
-        let rows = [Some(&self.input), self.previous.as_ref(), self.result.as_ref()];
+        let rows = [Some(&self.input), self.previous.as_ref(), self.submitted.as_ref(), self.result.as_ref()];
         let fields = rows.into_iter().flatten().flatten().map(|(name, value)| name.len() + values::bytes(value));
         size_of::<Self>() + fields.sum::<usize>() + self.found.as_ref().map_or(0, values::bytes)
     }
@@ -84,6 +86,8 @@ pub(crate) struct Hooks<'a> {
     is_platform: bool,
     /// Where the only row is among those of its change.
     place: Option<RecordPlace>,
+    /// The rows are changed one by one because of another change.
+    each_alone: bool,
 }
 
 impl<'a> Hooks<'a> {
@@ -109,7 +113,7 @@ impl<'a> Hooks<'a> {
 
     /// Those of an object whose rows are changed by what follows of a statement. Who sent that may see none of them.
     pub(crate) fn following(targeted: &'a Targeted, object: &'a str, event: HookEvent) -> Option<Self> {
-        Self::on(targeted, object, event, Audience::Nothing)
+        Some(Self { each_alone: true, ..Self::on(targeted, object, event, Audience::Nothing)? })
     }
 
     /// The change is the platform's own: hooks without rights of their own have its rights.
@@ -122,7 +126,8 @@ impl<'a> Hooks<'a> {
         let principal = Arc::clone(targeted.shared_principal());
         let now_ms = targeted.now_ms();
         let source = (targeted.table().source(), targeted.table().driver());
-        let own = Self { hooks, event, object, principal, now_ms, audience, source, is_platform: false, place: None };
+        let (is_platform, place, each_alone) = (false, None, false);
+        let own = Self { hooks, event, object, principal, now_ms, audience, source, is_platform, place, each_alone };
         (!hooks.is_empty()).then_some(own)
     }
 
@@ -179,9 +184,10 @@ impl<'a> Hooks<'a> {
     }
 
     fn places(&self, count: usize) -> Place {
+        let each_alone = self.each_alone;
         match self.place {
-            Some(RecordPlace { at, count }) => Place { first: at, count },
-            None => Place { first: 0, count },
+            Some(RecordPlace { at, count }) => Place { first: at, count, each_alone },
+            None => Place { first: 0, count, each_alone },
         }
     }
 
@@ -232,3 +238,6 @@ async fn finished(job: Job, rows: Vec<HookRow>, mut served: CallAnswers<'_>) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

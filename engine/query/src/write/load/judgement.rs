@@ -22,6 +22,7 @@ pub(super) fn is_by_columns(mechanism: &Mechanism<'_>, targeted: &Targeted) -> b
         Mechanism::Hook
         | Mechanism::Fault(_)
         | Mechanism::RollUp
+        | Mechanism::Referred(_)
         | Mechanism::Master
         | Mechanism::Autonumber(_)
         | Mechanism::Expression(_)

@@ -8,7 +8,7 @@ mod judgement;
 use super::check::passes;
 use super::follow::Masters;
 use super::hooks::MadeRow;
-use super::image::{payload, places, record};
+use super::image::{Beside, payload, places, record};
 use super::lock::new_rows;
 use super::store::{Assigned, RowsToStore, Storing};
 use super::target::Targeted;
@@ -18,7 +18,7 @@ use columns::keeps;
 use judgement::{is_by_columns, is_stored_alike};
 use querygate_driver_api::execution::ExecuteContext;
 use querygate_driver_api::write::{Alterations, ChangeOp, Transaction};
-use querygate_policy::rules::ColumnContracts;
+use querygate_policy::rules::{ColumnContracts, ReferredRecords};
 use querygate_policy::write::OwnerRule;
 use querygate_types::{Error, Result};
 use std::collections::BTreeSet;
@@ -72,7 +72,9 @@ impl<'t> Loads<'t> {
         }
         // What no row is given is the same in all of them, so that the first one's evaluation tells it.
         let first = payload(targeted, &given, 0).ok()?;
-        let outcome = record(targeted, None, &MadeRow::from(first), &Masters::default()).ok()?;
+        let (masters, referred) = (Masters::default(), ReferredRecords::default());
+        let beside = Beside { masters: &masters, referred: &referred };
+        let outcome = record(targeted, None, &MadeRow::from(first), beside).ok()?;
         let places = places(targeted, std::slice::from_ref(&outcome.record), std::slice::from_ref(&outcome.given));
         if places.is_empty() || !is_stored_alike(targeted, &places, alterations) {
             return None;

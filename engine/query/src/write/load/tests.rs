@@ -77,6 +77,11 @@ fn what_looks_at_a_row_by_itself_keeps_it_from_being_loaded() {
         stack["objects"][3]["validations"] = json!([rule]);
     });
     assert!(loads(&validated, "yard_owner", "notes", ALL), "a validation is asked of each row");
+    let referring = edited(|stack| {
+        let rule = json!({"name": "r", "type": "script", "condition": "record.job.state == 'done'", "message": "No"});
+        stack["objects"][3]["validations"] = json!([rule]);
+    });
+    assert!(!loads(&referring, "yard_owner", "notes", ALL), "a validation reads other records");
 }
 
 /// CHECK is asked here and by the source, so that rows are loaded only where both hold the same for equal.

@@ -60,3 +60,28 @@ fn a_row_that_is_given_back_is_readable() {
     let yard = Yard::new();
     yard.refuses(&yard.clerk(), &[("UPDATE jobs SET region = 'us' WHERE id = 'j1' RETURNING id", "42501")]);
 }
+
+/// What the gate knows of a row's table is given back, and what it does not know of its place and its writers is refused.
+#[test]
+fn system_columns_are_given_back_where_there_are_any() {
+    let yard = Yard::new();
+    let owner = yard.owner();
+    let table = owner.run("SELECT DISTINCT tableoid FROM notes");
+    let changed = owner.run("UPDATE notes SET words = 'x' WHERE id = 'n2' RETURNING id, tableoid");
+    assert_eq!(changed, format!("n2|{table}"));
+    yard.refuses(
+        &owner,
+        &[
+            ("UPDATE notes SET words = 'y' WHERE id = 'n2' RETURNING xmin", "0A000"),
+            ("UPDATE notes n SET words = 'y' WHERE id = 'n2' RETURNING n.ctid AS place, id", "0A000"),
+            (
+                "INSERT INTO notes (id, words) VALUES ('n2', 'y') ON CONFLICT (id) DO UPDATE SET words = 'y' \
+                 RETURNING (xmax = 0) AS inserted",
+                "0A000",
+            ),
+            ("UPDATE notes SET words = 'y' WHERE id = 'n2' AND xmin = 5", "0A000"),
+            ("DELETE FROM notes n WHERE n.ctid = '(0,1)'", "0A000"),
+            ("UPDATE notes SET words = 'y' RETURNING nothing", "42703"),
+        ],
+    );
+}

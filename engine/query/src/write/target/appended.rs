@@ -50,6 +50,7 @@ pub(super) fn refuse_read(
             Mechanism::Unique(group) => format!("nothing keeps the values of {} unique", group.fields.join(", ")),
             Mechanism::Autonumber(field) => format!("nothing keeps the numbers of {} apart", field.name),
             Mechanism::RollUp => "a roll-up of it would have to be updated".to_owned(),
+            Mechanism::Referred(field) => format!("a validation reads the record that {} refers to", field.name),
             Mechanism::Master => "its master cannot be locked".to_owned(),
             Mechanism::Check(filter) if is_related(filter) => "a CHECK asks for rows of other tables".to_owned(),
             Mechanism::Check(_)
