@@ -162,8 +162,8 @@ impl Platform for Entrance {
         Vec::new()
     }
 
-    fn cubes(&self) -> Vec<(String, Value)> {
-        self.declared("analytics_cube")
+    fn cubes(&self) -> Arc<[(String, Value)]> {
+        Arc::default()
     }
 
     fn reads_every_object(&self, _: &Arc<Principal>) -> bool {

@@ -34,6 +34,7 @@ fn question(object: &str, body: &Value) -> Question {
         keys: texts("keys"),
         fields: texts("fields"),
         filter: body.get("where").cloned(),
+        paths: body.get("paths").is_some_and(|paths| paths.as_bool().unwrap()),
         order: list("orderBy").iter().map(order).collect(),
         limit: body.get("limit").map(|limit| limit.as_u64().unwrap()),
         offset: body.get("offset").map(|offset| offset.as_u64().unwrap()),

@@ -343,3 +343,23 @@ fn the_first_of_more_groups_than_are_put_together_are_asked_for_with_a_limit() {
     let titles: Vec<&Value> = found["rows"].as_array().unwrap().iter().map(|row| &row["title"]).collect();
     assert_eq!(titles, ["T-10100", "T-10099"], "{found}");
 }
+
+#[test]
+fn a_query_with_more_rows_than_an_answer_has_is_refused() {
+    let of = |more: Value| {
+        let mut query = json!({"cube": "shop_tickets", "measures": ["count"], "dimensions": ["title"]});
+        query.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        query
+    };
+    for more in [json!({}), json!({"limit": 20_000}), json!({"order": {"title": "asc"}})] {
+        let refused = DAYS.refused("nora", "POST", "/analytics/query", Some(&of(more.clone())));
+        assert_eq!(refused, (400, "INVALID_QUERY".to_owned()), "{more}");
+    }
+    let rows = |more: Value| {
+        let found = DAYS.ask("nora", "POST", "/analytics/query", Some(&of(more))).json();
+        found["data"]["rows"].as_array().unwrap().len()
+    };
+    assert_eq!(rows(json!({"limit": 10_000})), 10_000);
+    assert_eq!(rows(json!({"limit": 10_000, "offset": 10_000})), 4);
+    assert_eq!(rows(json!({"where": {"id": {"$lt": 200}}})), 103);
+}

@@ -2,11 +2,13 @@
 
 use indexmap::IndexMap;
 use querygate_metadata::load::RowReader;
+use querygate_metadata::model::{Protocol, StrictRule};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 /// A type of metadata.
 pub(super) struct Kind {
@@ -48,6 +50,31 @@ const API: &[&str] = &[
     "cacheTtlSeconds",
     "object",
     "active",
+];
+
+/// What a manifest says of its package. In the manifest of an entry of `packages` stands, too, all that the package has.
+const MANIFEST: &[&str] = &[
+    "id",
+    "namespace",
+    "defaultDatasource",
+    "version",
+    "type",
+    "scope",
+    "name",
+    "description",
+    "dependencies",
+    "engine",
+    "engines",
+    "runtime",
+    "packaging",
+    "main",
+    "integrity",
+    "contributes",
+    "navigationContributions",
+    "configuration",
+    "capabilities",
+    "extensions",
+    "loading",
 ];
 
 /// Every type that is listed.
@@ -93,6 +120,8 @@ pub(super) struct Documents {
     picklists: HashMap<String, Vec<Value>>,
     /// When users were made, and changed last, by their ids: as rows of `sys_user` say it.
     dates: HashMap<String, Dates>,
+    /// Cubes that clients may ask, once somebody has.
+    cubes: OnceLock<Arc<[(String, Value)]>>,
 }
 
 /// When something was made, and changed last.
@@ -138,7 +167,22 @@ impl Documents {
     }
 
     fn take(&mut self, stack: &Value) {
-        let package = stack.get("manifest").and_then(|manifest| manifest.get("id")).and_then(Value::as_str);
+        let manifest = stack.get("manifest");
+        let package = manifest.and_then(|manifest| manifest.get("id")).and_then(Value::as_str);
+        self.take_items(stack, package);
+        if let (Some(package), Some(Value::Object(manifest))) = (package, manifest) {
+            self.items.entry("package").or_default().insert(package.to_owned(), described(manifest));
+        }
+        for inner in stack.get("packages").and_then(Value::as_array).into_iter().flatten() {
+            self.take(inner);
+            if let Some(body) = inner.get("manifest") {
+                self.take_items(body, body.get("id").and_then(Value::as_str));
+            }
+        }
+    }
+
+    /// What stands in a stack, in an entry of its packages or in the manifest of such a one.
+    fn take_items(&mut self, stack: &Value, package: Option<&str>) {
         for kind in TYPES {
             let of_type = stack.get(kind.key);
             let named: Vec<(Option<&String>, &Value)> = match of_type {
@@ -164,14 +208,8 @@ impl Documents {
         }
         let extensions = stack.get("objectExtensions").and_then(Value::as_array).into_iter().flatten();
         self.extensions.extend(extensions.cloned());
-        if let (Some(package), Some(manifest)) = (package, stack.get("manifest")) {
-            self.items.entry("package").or_default().insert(package.to_owned(), manifest.clone());
-        }
         for bundle in stack.get("translations").and_then(Value::as_array).into_iter().flatten() {
             self.take_translations(bundle);
-        }
-        for inner in stack.get("packages").and_then(Value::as_array).into_iter().flatten() {
-            self.take(inner);
         }
     }
 
@@ -238,9 +276,37 @@ impl Documents {
         self.items.get(kind)?.get(name)
     }
 
+    /// Cubes that clients may ask, by the rules of the release that this version follows.
+    pub(super) fn cubes(&self, protocol: Protocol) -> Arc<[(String, Value)]> {
+        Arc::clone(self.cubes.get_or_init(|| {
+            let mut cubes = self.items("analytics_cube");
+            if protocol.has(StrictRule::CubeVisibility) {
+                cubes.retain(|(_, cube)| cube.get("public") != Some(&Value::Bool(false)));
+            }
+            if !protocol.has(StrictRule::CubeSpan) {
+                cubes.iter_mut().for_each(|(_, cube)| drop_spans(cube));
+            }
+            cubes.into()
+        }))
+    }
+
     pub(super) fn items(&self, kind: &str) -> Vec<(String, Value)> {
         let items = self.items.get(kind).into_iter().flatten();
         items.map(|(name, item)| (name.clone(), item.clone())).collect()
+    }
+}
+
+/// A manifest without what the package has: of objects, rights and sources only the patterns that name their files.
+fn described(manifest: &Map<String, Value>) -> Value {
+    let is_pattern = |value: &Value| value.as_array().is_some_and(|all| all.iter().all(Value::is_string));
+    let told = manifest.iter().filter(|(key, value)| MANIFEST.contains(&key.as_str()) || is_pattern(value));
+    told.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn drop_spans(cube: &mut Value) {
+    let dimensions = cube.get_mut("dimensions").and_then(Value::as_object_mut).into_iter();
+    for dimension in dimensions.flat_map(|named| named.values_mut()).filter_map(Value::as_object_mut) {
+        dimension.remove("granularities");
     }
 }
 
@@ -272,5 +338,34 @@ impl Kind {
         }
         shown.entry("_diagnostics").or_insert_with(|| json!({"valid": true}));
         Value::Object(shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `querygate init` writes it.
+    #[test]
+    fn what_stands_in_the_manifest_of_a_package_is_listed_and_not_told_with_the_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = json!({"packages": [{"manifest": {
+            "id": "local.shop", "namespace": "shop", "name": "Shop",
+            "datasources": [{"name": "shop", "label": "Shop", "config": {"password": "hush"}}],
+            "datasets": [{"name": "sales", "object": "shop_orders"}],
+            "analyticsCubes": [{"name": "pipeline", "sql": "shop_orders"}],
+            "objects": [{"name": "shop_orders", "fields": {"stage": {"picklist": "stages"}}}],
+            "picklists": [{"name": "stages", "options": [{"value": "open"}]}],
+        }}]});
+        std::fs::write(folder.path().join("shop.json"), stack.to_string()).unwrap();
+        let documents = Documents::read(folder.path(), 1);
+        let sales = documents.item("dataset", "sales").unwrap();
+        assert_eq!((&sales["object"], &sales["_packageId"]), (&json!("shop_orders"), &json!("local.shop")));
+        assert!(documents.item("analytics_cube", "pipeline").is_some());
+        let object = documents.item("object", "shop_orders").unwrap();
+        assert_eq!(object["fields"]["stage"]["options"], json!([{"value": "open"}]));
+        assert_eq!(documents.item("datasource", "shop").unwrap().get("config"), None);
+        let package = documents.item("package", "local.shop").unwrap();
+        assert_eq!(package, &json!({"id": "local.shop", "namespace": "shop", "name": "Shop"}));
     }
 }

@@ -166,21 +166,13 @@ impl Platform for GatePlatform {
         self.documents(self.engine.deployment().version).items(kind)
     }
 
-    fn cubes(&self) -> Vec<(String, Value)> {
-        let protocol = self.engine.deployment().snapshot.protocol;
-        let (hides, spans) = (protocol.has(StrictRule::CubeVisibility), protocol.has(StrictRule::CubeSpan));
-        let mut cubes = self.declared("analytics_cube");
-        cubes.retain(|(_, cube)| !hides || cube.get("public") != Some(&Value::Bool(false)));
-        let dimensions = |cube: &mut Value| {
-            let dimensions = cube.get_mut("dimensions").and_then(Value::as_object_mut).into_iter();
-            for dimension in dimensions.flat_map(|named| named.values_mut()).filter_map(Value::as_object_mut) {
-                dimension.remove("granularities");
-            }
-        };
-        if !spans {
-            cubes.iter_mut().for_each(|(_, cube)| dimensions(cube));
-        }
-        cubes
+    fn declared_item(&self, kind: &str, name: &str) -> Option<Value> {
+        self.documents(self.engine.deployment().version).item(kind, name).cloned()
+    }
+
+    fn cubes(&self) -> Arc<[(String, Value)]> {
+        let deployment = self.engine.deployment();
+        self.documents(deployment.version).cubes(deployment.snapshot.protocol)
     }
 
     fn own_object(&self, principal: &Arc<Principal>, object: &str) -> Option<OwnObject> {

@@ -118,8 +118,13 @@ pub trait Platform: Send + Sync {
     /// The items of a type as they are declared, for any principal: they name objects and fields, and are not to be shown as they are.
     fn declared(&self, kind: &str) -> Vec<(String, Value)>;
 
+    /// One of them.
+    fn declared_item(&self, kind: &str, name: &str) -> Option<Value> {
+        self.declared(kind).into_iter().find(|(other, _)| other == name).map(|(_, item)| item)
+    }
+
     /// Cubes of the metadata that clients may ask, as [`Self::declared`] has them. A dimension has the spans that count.
-    fn cubes(&self) -> Vec<(String, Value)>;
+    fn cubes(&self) -> Arc<[(String, Value)]>;
 
     /// What one of ObjectStack's own objects is to the principal; `None` of a name that is none, or that metadata describes.
     fn own_object(&self, _principal: &Arc<Principal>, _object: &str) -> Option<OwnObject> {

@@ -6,6 +6,11 @@
 use serde_json::Value;
 use std::sync::Arc;
 
+/// References on one path of a name: as many as ObjectStack joins.
+pub const PATH_STEPS_MAX: usize = 3;
+/// Related objects of one question.
+pub const RELATED_OBJECTS_MAX: usize = 16;
+
 /// A question about one object's records.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Question {
@@ -18,6 +23,9 @@ pub struct Question {
     pub fields: Option<Vec<String>>,
     /// ObjectStack's filter, in its object form.
     pub filter: Option<Value>,
+    /// Whether keys of groups, aggregations and filters may be of records that the object's refer to: references with dots between them,
+    /// and the field, as `account.industry`. What the reader does not see there is null. Not read of questions about records.
+    pub paths: bool,
     /// Keys of the order, first the strongest. The record's key is added where `limit` or `offset` is given.
     pub order: Vec<OrderKey>,
     /// Most rows that are wanted; `None`: all.

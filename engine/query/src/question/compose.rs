@@ -1,7 +1,8 @@
 //! Makes the plan of a question, over the principal's own governed table.
 
 use super::aggregate::{Aggregate, check_operand, has_plain_value};
-use super::object::{Standing, describe_field, form, open, standing, visible};
+use super::named_fields::NamedFields;
+use super::object::{Standing, form, open, standing, visible};
 use super::parameters::Parameters;
 use super::reading::Reading;
 use super::refusal::{field as refused_field, guarded, query};
@@ -20,7 +21,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use querygate_catalog::row_filter::user_filter;
 use querygate_catalog::{PrincipalCatalog, VisibleObject};
-use querygate_metadata::model::{FieldType, StrictRule};
+use querygate_metadata::model::{Field, FieldType, StrictRule};
 use querygate_policy::filter::RowFilter;
 use querygate_policy::query_filter::{Column, FilterContext, FilterErrorCode, compile_filter};
 use querygate_query_api::own_names::is_reserved;
@@ -68,9 +69,7 @@ pub(crate) fn compose(
         return Reading::of(asking, catalog, state, context)?.composed();
     }
     let mut composer = Composer::new(question, catalog, state, context)?;
-    let filter = composer.filter(question)?;
-    let rows = composer.rows(filter)?;
-    let (plan, columns) = composer.groups(rows, question)?;
+    let (plan, columns) = composer.groups(question)?;
     if asking.form == AnswerForm::Records {
         composer.order(question, true);
     }
@@ -85,6 +84,7 @@ pub(super) fn is_grouped(question: &Question) -> bool {
 /// Reads a question: looks names up, collects values and the shape.
 pub(super) struct Composer<'a> {
     pub(super) visible: &'a VisibleObject,
+    names: NamedFields<'a>,
     state: &'a SessionState,
     context: &'a FilterContext,
     pub(super) parameters: Parameters,
@@ -103,6 +103,13 @@ struct Output {
     field: Option<String>,
 }
 
+/// What one value is computed of.
+struct Operand<'a, 'q> {
+    /// With its name in the question; `None`: records are counted.
+    field: Option<(&'q str, &'a Field)>,
+    filter: Option<RowFilter>,
+}
+
 impl<'a> Composer<'a> {
     pub(super) fn new(
         question: &Question,
@@ -116,27 +123,39 @@ impl<'a> Composer<'a> {
         }
         let visible = visible(catalog, &question.object)?;
         let shape = Shape { object: question.object.clone(), ..Shape::default() };
-        Ok(Self { visible, state, context, parameters: Parameters::default(), shape, conditions: 0 })
+        // Records are of the object alone.
+        let names = NamedFields::new(catalog, visible, question.paths && is_grouped(question));
+        Ok(Self { visible, names, state, context, parameters: Parameters::default(), shape, conditions: 0 })
     }
 
-    /// Which rows the question is about; `None`: all.
+    /// Which rows of the object a question about records is about; `None`: all.
     pub(super) fn filter(&mut self, question: &Question) -> Result<Option<Expr>> {
+        let filter = self.condition(question)?;
+        self.narrowed(filter, &self.visible.table.schema())
+    }
+
+    /// Which rows the question is about.
+    fn condition(&mut self, question: &Question) -> Result<RowFilter> {
         let mut filters = Vec::new();
         if let Some(keys) = &question.keys {
             filters.push(filter::of_keys(keys, self.visible)?);
         }
         if let Some(filter) = &question.filter {
-            filters.push(self.admitted(filter::read(filter, self.visible, self.context)?)?);
+            filters.push(self.admitted(filter::read(filter, &self.names, self.context)?)?);
         }
         if let Some(words) = &question.search {
             let filter = search::read(words, question.search_fields.as_deref(), self.visible)?;
             filters.push(filter::even(self.admitted(filter)?));
         }
-        let filter = RowFilter::And(filters).simplify();
+        Ok(RowFilter::And(filters).simplify())
+    }
+
+    /// The condition of a question over its rows; `None`: they are all.
+    fn narrowed(&mut self, filter: RowFilter, schema: &Schema) -> Result<Option<Expr>> {
         if filter.is_all() {
             return Ok(None);
         }
-        let expr = self.lowered(&filter, &self.visible.table.schema())?;
+        let expr = self.lowered(&self.names.over_columns(&filter), schema)?;
         self.shape.filter = Some(filter);
         Ok(Some(expr))
     }
@@ -175,13 +194,7 @@ impl<'a> Composer<'a> {
 
     /// The scan of the object, with these of its rows.
     pub(super) fn rows(&self, filter: Option<Expr>) -> Result<LogicalPlanBuilder> {
-        let table = provider_as_source(Arc::clone(&self.visible.table) as _);
-        let name = TableReference::bare(self.visible.sql_name.as_str());
-        let scan = LogicalPlanBuilder::scan(name, table, None).map_err(internal)?;
-        match filter {
-            None => Ok(scan),
-            Some(filter) => scan.filter(filter).map_err(internal),
-        }
+        filtered(scan(self.visible)?, filter)
     }
 
     /// The whole plan: rows in the order and with the bounds of the shape, or their number.
@@ -226,17 +239,19 @@ impl<'a> Composer<'a> {
         plan.project(vec![column.alias("total")]).map_err(internal)
     }
 
-    fn groups(
-        &mut self,
-        rows: LogicalPlanBuilder,
-        question: &Question,
-    ) -> Result<(LogicalPlanBuilder, Vec<AnswerColumn>)> {
-        let schema = rows.schema().as_arrow().clone();
+    fn groups(&mut self, question: &Question) -> Result<(LogicalPlanBuilder, Vec<AnswerColumn>)> {
+        // All names are looked up before the rows are planned: what they are of is joined.
+        let filter = self.condition(question)?;
         let mut outputs = self.keys(question)?;
+        let operands = question.aggregations.iter().map(|aggregation| self.operand(aggregation));
+        let operands = operands.collect::<Result<Vec<_>>>()?;
+        let rows = self.names.rows()?;
+        let schema = rows.schema().as_arrow().clone();
+        let rows = filtered(rows, self.narrowed(filter, &schema)?)?;
         let keys: Vec<Expr> = outputs.iter().map(|key| key.expr.clone()).collect();
         let (mut calls, mut values): (Vec<Expr>, Vec<(usize, Aggregate)>) = (Vec::new(), Vec::new());
-        for aggregation in &question.aggregations {
-            let (aggregate, output) = self.aggregate(aggregation, &schema)?;
+        for (aggregation, operand) in question.aggregations.iter().zip(operands) {
+            let (aggregate, output) = self.aggregate(aggregation, operand, &schema)?;
             // Equal calls are computed once.
             let at = calls.iter().position(|call| *call == aggregate.call).unwrap_or_else(|| {
                 calls.push(aggregate.call.clone());
@@ -271,6 +286,15 @@ impl<'a> Composer<'a> {
                 plan = plan.filter(expr).map_err(internal)?;
             }
         }
+        self.order_groups(question, &outputs)?;
+        let column = |output: &Output| {
+            let field = output.field.as_ref().and_then(|name| self.names.described(name));
+            AnswerColumn { name: output.name.clone(), form: output.form, field }
+        };
+        Ok((plan, outputs.iter().map(column).collect()))
+    }
+
+    fn order_groups(&mut self, question: &Question, outputs: &[Output]) -> Result<()> {
         for OrderKey { field, descending } in &question.order {
             let own = outputs.iter().find(|output| output.name == *field);
             let own = own.or_else(|| outputs.iter().find(|output| output.field.as_ref() == Some(field)));
@@ -283,29 +307,24 @@ impl<'a> Composer<'a> {
                 }
             }
         }
-        let column = |output: &Output| {
-            let field = output.field.as_ref().and_then(|name| self.visible.object.field(name));
-            let field = field.map(|field| Arc::new(describe_field(self.visible, field)));
-            AnswerColumn { name: output.name.clone(), form: output.form, field }
-        };
-        Ok((plan, outputs.iter().map(column).collect()))
+        Ok(())
     }
 
     fn keys(&mut self, question: &Question) -> Result<Vec<Output>> {
         let mut keys = Vec::with_capacity(question.group_by.len());
         for key in &question.group_by {
-            let field = open(self.visible, &key.field, VendorCode::InvalidField)?;
+            let field = self.names.open(&key.field, VendorCode::InvalidField)?;
             if !has_plain_value(field) && self.context.protocol.has(StrictRule::GroupType) {
-                let message = format!("'{}' of type {} is no key of groups", field.name, field.field_type.name());
-                return Err(refused_field(VendorCode::InvalidField, &field.name, message));
+                let message = format!("'{}' of type {} is no key of groups", key.field, field.field_type.name());
+                return Err(refused_field(VendorCode::InvalidField, &key.field, message));
             }
-            let name = key.alias.clone().unwrap_or_else(|| field.name.clone());
-            let (expr, own) = (named(&field.name), form(field.value_type()));
-            self.shape.groups.push((field.name.clone(), key.bucket, name.clone()));
+            let name = key.alias.clone().unwrap_or_else(|| key.field.clone());
+            let (expr, own) = (named(&self.names.column(&key.field)), form(field.value_type()));
+            self.shape.groups.push((key.field.clone(), key.bucket, name.clone()));
             keys.push(match key.bucket {
-                None => Output { name, expr, form: own, column: field.into(), field: Some(field.name.clone()) },
+                None => Output { name, expr, form: own, column: field.into(), field: Some(key.field.clone()) },
                 Some(span) => {
-                    let expr = bucket::key(self.state, &field.name, expr, own, span)?;
+                    let expr = bucket::key(self.state, &key.field, expr, own, span)?;
                     Output { name, expr, form: JsonForm::Text, column: of_type(FieldType::Text), field: None }
                 }
             });
@@ -313,31 +332,42 @@ impl<'a> Composer<'a> {
         Ok(keys)
     }
 
-    fn aggregate(&mut self, aggregation: &Aggregation, schema: &Schema) -> Result<(Aggregate, Output)> {
+    /// What is computed with, and of which rows.
+    fn operand<'q>(&mut self, aggregation: &'q Aggregation) -> Result<Operand<'a, 'q>> {
         let field = match aggregation.field.as_deref() {
             None | Some("*") => None,
-            Some(name) => Some(open(self.visible, name, VendorCode::InvalidField)?),
+            Some(name) => Some((name, self.names.open(name, VendorCode::InvalidField)?)),
         };
         let filter = match &aggregation.filter {
             None => None,
-            Some(filter) => Some(self.admitted(filter::read(filter, self.visible, self.context)?)?)
-                .filter(|filter| !filter.is_all()),
+            Some(filter) => {
+                Some(self.admitted(filter::read(filter, &self.names, self.context)?)?).filter(|filter| !filter.is_all())
+            }
         };
-        let narrowed = match &filter {
-            None => None,
-            Some(filter) => Some(self.lowered(filter, schema)?),
-        };
-        if let Some(field) = field.filter(|_| self.context.protocol.has(StrictRule::AggregateType)) {
+        if let Some((_, field)) = field.filter(|_| self.context.protocol.has(StrictRule::AggregateType)) {
             check_operand(aggregation.function, field)?;
         }
-        let of = field.map(|field| (field.name.as_str(), named(&field.name), form(field.value_type())));
+        Ok(Operand { field, filter })
+    }
+
+    fn aggregate(
+        &mut self,
+        aggregation: &Aggregation,
+        Operand { field, filter }: Operand<'_, '_>,
+        schema: &Schema,
+    ) -> Result<(Aggregate, Output)> {
+        let narrowed = match &filter {
+            None => None,
+            Some(filter) => Some(self.lowered(&self.names.over_columns(filter), schema)?),
+        };
+        let of = field.map(|(name, field)| (name, named(&self.names.column(name)), form(field.value_type())));
         let aggregate = Aggregate::new(self.state, aggregation.function, of, narrowed)?;
         let column = match (aggregate.form, field) {
             (JsonForm::Number, _) | (_, None) => of_type(FieldType::Number),
-            (_, Some(field)) => Column::from(field),
+            (_, Some((_, field))) => Column::from(field),
         };
         let (name, expr) = (aggregation.alias.clone(), aggregate.call.clone());
-        let told = field.map(|field| field.name.clone());
+        let told = field.map(|(name, _)| name.to_owned());
         self.shape.aggregates.push((aggregation.function, told, name.clone(), filter));
         let form = aggregate.form;
         Ok((aggregate, Output { name, expr, form, column, field: None }))
@@ -379,6 +409,19 @@ fn conditions(filter: &RowFilter) -> usize {
         RowFilter::And(members) | RowFilter::Or(members) => members.iter().map(conditions).sum(),
         RowFilter::Not(inner) => conditions(inner),
         RowFilter::Test(_) => 1,
+    }
+}
+
+/// All rows of an object that its reader sees.
+pub(super) fn scan(visible: &VisibleObject) -> Result<LogicalPlanBuilder> {
+    let table = provider_as_source(Arc::clone(&visible.table) as _);
+    LogicalPlanBuilder::scan(TableReference::bare(visible.sql_name.as_str()), table, None).map_err(internal)
+}
+
+fn filtered(rows: LogicalPlanBuilder, filter: Option<Expr>) -> Result<LogicalPlanBuilder> {
+    match filter {
+        None => Ok(rows),
+        Some(filter) => rows.filter(filter).map_err(internal),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Filters of a question: read by the policy crate's rules, over the fields that the reader may compare.
 
-use super::object::{Standing, absent, open, standing};
+use super::named_fields::NamedFields;
+use super::object::{Standing, absent, open};
 use super::refusal::{guarded, query};
 use crate::write::values::key_text::key_text;
 use querygate_catalog::VisibleObject;
@@ -14,14 +15,14 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-/// Reads a filter over an object's fields.
+/// Reads a filter over the fields that a question may name.
 ///
 /// # Errors
 /// `PERMISSION_DENIED` where it names a field that is hidden from the reader or masked, whatever else is wrong with it; the filter
 /// language's own.
-pub(super) fn read(filter: &Value, visible: &VisibleObject, context: &FilterContext) -> Result<RowFilter> {
+pub(super) fn read(filter: &Value, names: &NamedFields<'_>, context: &FilterContext) -> Result<RowFilter> {
     let (refused, unknown) = (RefCell::new(Vec::new()), RefCell::new(None));
-    let column = |name: &str| match standing(visible, name) {
+    let column = |name: &str| match names.standing(name) {
         Standing::Open(field) | Standing::Computed(field) => Some(Column::from(field)),
         Standing::Guarded(field) => {
             refused.borrow_mut().push(name.to_owned());
@@ -35,12 +36,12 @@ pub(super) fn read(filter: &Value, visible: &VisibleObject, context: &FilterCont
     let compiled = compile_filter(filter, &column, context);
     let refused = refused.into_inner();
     if !refused.is_empty() {
-        return Err(guarded(&refused, &visible.object.name));
+        return Err(guarded(&refused, &names.visible().object.name));
     }
     match (compiled, unknown.into_inner()) {
         (Ok(filter), _) => Ok(even(filter)),
         (Err(error), Some(name)) if error.code == FilterErrorCode::InvalidField => {
-            Err(absent(visible, &name, VendorCode::InvalidField))
+            Err(absent(names.visible(), &name, VendorCode::InvalidField))
         }
         (Err(error), _) => Err(Error::from(error)),
     }

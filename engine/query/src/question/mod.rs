@@ -6,6 +6,7 @@ mod bucket;
 mod compose;
 mod filter;
 mod key;
+mod named_fields;
 pub(crate) mod object;
 mod parameters;
 mod reading;

@@ -66,8 +66,21 @@ pub(super) fn standing<'a>(visible: &'a VisibleObject, name: &str) -> Standing<'
 /// # Errors
 /// `PERMISSION_DENIED` of one that is hidden or masked; `code` of any other that is not a stored field.
 pub(super) fn open<'a>(visible: &'a VisibleObject, name: &str, code: VendorCode) -> Result<&'a Field> {
+    opened(standing(visible, name), visible, name, code)
+}
+
+/// The field of a name, by what the name is to the reader of the object.
+///
+/// # Errors
+/// As of [`open`].
+pub(super) fn opened<'a>(
+    standing: Standing<'a>,
+    visible: &VisibleObject,
+    name: &str,
+    code: VendorCode,
+) -> Result<&'a Field> {
     let object = &visible.object.name;
-    match standing(visible, name) {
+    match standing {
         Standing::Open(field) => Ok(field),
         Standing::Guarded(_) => Err(guarded(&[name.to_owned()], object)),
         Standing::Computed(_) => Err(refused_field(

@@ -63,7 +63,7 @@ impl Shape {
             map.insert("aggregations".to_owned(), json!(aggregates));
         }
         if let Some(having) = &self.having {
-            map.insert("having".to_owned(), filter_json(&self.renamed(having.clone())));
+            map.insert("having".to_owned(), filter_json(&renamed(having.clone(), &|column| self.shown(column))));
         }
         let order = self.order.iter().map(|(name, descending)| json!([self.shown(name), descending]));
         let order: Vec<Value> = order.collect();
@@ -85,31 +85,31 @@ impl Shape {
         let made = groups.chain(aggregates).find(|(own, _)| *own == name);
         made.map_or_else(|| name.to_owned(), |(_, made)| made)
     }
+}
 
-    fn renamed(&self, filter: RowFilter) -> RowFilter {
-        let name = |column: &str| self.shown(column);
-        match filter {
-            RowFilter::And(members) => RowFilter::And(members.into_iter().map(|m| self.renamed(m)).collect()),
-            RowFilter::Or(members) => RowFilter::Or(members.into_iter().map(|m| self.renamed(m)).collect()),
-            RowFilter::Not(inner) => RowFilter::Not(Box::new(self.renamed(*inner))),
-            RowFilter::All | RowFilter::Nothing => filter,
-            RowFilter::Test(test) => RowFilter::Test(match test {
-                Test::Compare { column, op, value } => Test::Compare { column: name(&column), op, value },
-                Test::CompareColumns { left, op, right, add_days } => {
-                    Test::CompareColumns { left: name(&left), op, right: name(&right), add_days }
-                }
-                Test::In { column, values, negated } => Test::In { column: name(&column), values, negated },
-                Test::IsNull { column, negated } => Test::IsNull { column: name(&column), negated },
-                Test::Text { column, kind, pattern, negated } => {
-                    Test::Text { column: name(&column), kind, pattern, negated }
-                }
-                Test::ListContains { column, value } => Test::ListContains { column: name(&column), value },
-                Test::HasElements { column } => Test::HasElements { column: name(&column) },
-                Test::InRelated { column, object, filter, select } => {
-                    Test::InRelated { column: name(&column), object, filter, select }
-                }
-            }),
-        }
+/// The filter over columns of other names.
+pub(super) fn renamed(filter: RowFilter, name: &dyn Fn(&str) -> String) -> RowFilter {
+    match filter {
+        RowFilter::And(members) => RowFilter::And(members.into_iter().map(|m| renamed(m, name)).collect()),
+        RowFilter::Or(members) => RowFilter::Or(members.into_iter().map(|m| renamed(m, name)).collect()),
+        RowFilter::Not(inner) => RowFilter::Not(Box::new(renamed(*inner, name))),
+        RowFilter::All | RowFilter::Nothing => filter,
+        RowFilter::Test(test) => RowFilter::Test(match test {
+            Test::Compare { column, op, value } => Test::Compare { column: name(&column), op, value },
+            Test::CompareColumns { left, op, right, add_days } => {
+                Test::CompareColumns { left: name(&left), op, right: name(&right), add_days }
+            }
+            Test::In { column, values, negated } => Test::In { column: name(&column), values, negated },
+            Test::IsNull { column, negated } => Test::IsNull { column: name(&column), negated },
+            Test::Text { column, kind, pattern, negated } => {
+                Test::Text { column: name(&column), kind, pattern, negated }
+            }
+            Test::ListContains { column, value } => Test::ListContains { column: name(&column), value },
+            Test::HasElements { column } => Test::HasElements { column: name(&column) },
+            Test::InRelated { column, object, filter, select } => {
+                Test::InRelated { column: name(&column), object, filter, select }
+            }
+        }),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tests of questions about records, as ObjectStack's QueryAST has them (reference, section 5): what is answered, and what is refused
 //! with which code.
 
+mod paths;
+
 use crate::testing::{Seat, Yard};
 use querygate_query_api::requests::question::{
     AggregateFunction, Aggregation, AnswerForm, Bucket, GroupKey, OrderKey, Question,

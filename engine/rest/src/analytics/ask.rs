@@ -1,6 +1,7 @@
 //! What a body of `/analytics` asks: names of measures and dimensions, conditions, order, page. Knows no object.
 
 use super::ROWS_MAX;
+use super::condition::ConditionNames;
 use super::spans::{ComparisonKind, PRESETS, preset};
 use crate::code::Code;
 use crate::refusal::Refusal;
@@ -215,6 +216,18 @@ impl Selection {
         };
         faults.end()?;
         Ok(asked)
+    }
+
+    /// Whether it asks for no more rows than an answer has.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.given_limit.is_some_and(|limit| limit <= ROWS_MAX)
+    }
+
+    /// Names of dimensions and fields.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let times = self.times.iter().map(|time| time.name.as_str());
+        let compared = self.filter.iter().flat_map(|filter| ConditionNames::of(filter).all().collect::<Vec<_>>());
+        self.dimensions.iter().map(String::as_str).chain(times).chain(compared).collect()
     }
 
     /// `filter`: the key of its condition.

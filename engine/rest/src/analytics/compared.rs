@@ -37,7 +37,7 @@ impl ComparedWindow {
         };
         let (window, time_of_day) = time.range.as_ref().and_then(read).ok_or_else(|| no_window(model, selection))?;
         let field = model.dimension(&time.name)?.field;
-        let is_date = model.object.field(&field).is_some_and(|field| field.form == JsonForm::Date);
+        let is_date = model.fields.field(&field).is_some_and(|field| field.form == JsonForm::Date);
         let keys: Vec<Dimension> = model.keys(selection)?.into_iter().filter(|key| key.field == field).collect();
         let (key, bucket) = match keys.as_slice() {
             [] => (None, None),

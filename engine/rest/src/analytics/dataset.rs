@@ -124,7 +124,7 @@ async fn assemble(
         (base.order, base.offset) = (Vec::new(), None);
     }
     // One more than there may be, where nothing that was asked for bounds them: then there are too many.
-    if !is_pushed || selection.given_limit.is_none_or(|limit| limit > ROWS_MAX) {
+    if !is_pushed || !selection.is_bounded() {
         base.limit = ROWS_MAX + 1;
     }
     let asked = model.asked(&base)?;
@@ -231,7 +231,7 @@ impl DatasetAnswer {
             body.push_str(&format!(",\"drillRanges\":{}", Value::Array(ranges)));
         }
         if !selection.dimensions.is_empty() {
-            body.push_str(&format!(",\"object\":{}", Value::from(model.object.name.as_str())));
+            body.push_str(&format!(",\"object\":{}", Value::from(model.fields.object.name.as_str())));
         }
         // What a row stands for can be asked for by the values of its dimensions.
         let plain = keys.iter().filter(|key| key.bucket.is_none());

@@ -3,7 +3,9 @@
 
 mod ask;
 mod compared;
+mod condition;
 mod dataset;
+mod fields;
 mod grid;
 mod model;
 mod spans;
@@ -21,13 +23,14 @@ use ask::Selection;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use fields::ModelFields;
 use model::{Asked, Model};
 use querygate_query_api::requests::question::ObjectDescription;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Rows where no number is given, and at most.
+/// Rows of an answer.
 const ROWS_MAX: u64 = 10_000;
 /// Names of windows of time.
 pub(crate) fn windows() -> [&'static str; 13] {
@@ -47,12 +50,11 @@ pub(crate) async fn meta(State(site): Shared, call: Call) -> Response {
         let person = site.platform.person(&identity.principal.login);
         let administers = person.is_some_and(|person| person.is_platform_admin);
         let mut cubes = Vec::new();
-        for (name, cube) in site.platform.cubes() {
-            if wanted.is_some_and(|wanted| wanted != name) {
-                continue;
-            }
-            let Some(object) = readable(&work, model::object_of(&cube)).await? else { continue };
-            cubes.push(Model::of_cube(&name, &cube, object).told(administers));
+        let declared = site.platform.cubes();
+        for (name, cube) in declared.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name)) {
+            let Some(object) = readable(&work, model::object_of(cube)).await? else { continue };
+            let fields = ModelFields::of(&work, object, model::cube_paths(cube), cube.get("joins")).await?;
+            cubes.push(Model::of_cube(name, cube, fields).told(administers));
         }
         Ok(wrapped(StatusCode::OK, &Value::Array(cubes)))
     };
@@ -65,7 +67,7 @@ pub(crate) async fn query(State(site): Shared, call: Call) -> Response {
         let identity = site.identify(&call)?;
         let work = site.open(&identity.principal, &call).await?;
         let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
-        let model = site.cube(&work, &cube).await?;
+        let model = site.cube(&work, &cube, &selection).await?;
         let (rows, mut fields, held) = run(&work, &model, &selection).await?;
         // What a column is called is said of datasets only.
         fields.iter_mut().filter_map(Value::as_object_mut).for_each(|field| drop(field.shift_remove("label")));
@@ -82,7 +84,7 @@ pub(crate) async fn sql(State(site): Shared, call: Call) -> Response {
         let identity = site.identify(&call)?;
         let work = site.open(&identity.principal, &call).await?;
         let (cube, selection) = Selection::of_query(&call.json_if_any(BODY_BYTES_MAX).await?.unwrap_or_default())?;
-        let model = site.cube(&work, &cube).await?;
+        let model = site.cube(&work, &cube, &selection).await?;
         work.check(&model.asked(&selection)?.question).await?;
         let printed = sql::printed(&model, &selection);
         let printed = printed.ok_or_else(|| Refusal::not_implemented("SQL text of such conditions"))?;
@@ -125,23 +127,28 @@ async fn readable(work: &Work, name: Option<&str>) -> Result<Option<Arc<ObjectDe
 impl Site {
     /// A cube of the metadata, or an object as one. One that is not public, or that the principal may not read, is as one
     /// that is not there.
-    async fn cube(&self, work: &Work, name: &str) -> Result<Model, Refusal> {
-        let declared = self.platform.cubes().into_iter().find(|(other, _)| other == name);
-        let model = match &declared {
-            Some((_, cube)) => {
-                readable(work, model::object_of(cube)).await?.map(|object| Model::of_cube(name, cube, object))
-            }
-            None => readable(work, Some(name)).await?.map(|object| Model::of_object(name, object)),
-        };
-        model.ok_or_else(|| Refusal::new(Code::CubeNotFound, format!("There is no cube '{name}'.")))
+    async fn cube(&self, work: &Work, name: &str, selection: &Selection) -> Result<Model, Refusal> {
+        let cubes = self.platform.cubes();
+        let declared = cubes.iter().find(|(other, _)| other == name).map(|(_, cube)| cube);
+        let found = readable(work, declared.map_or(Some(name), model::object_of)).await?;
+        let none = || Refusal::new(Code::CubeNotFound, format!("There is no cube '{name}'."));
+        let object = found.ok_or_else(none)?;
+        // A query may name paths, too.
+        let own = selection.names().into_iter().map(|other| model::own_of(name, other));
+        let mut paths = fields::paths_of(own);
+        paths.extend(declared.map(model::cube_paths).unwrap_or_default());
+        let joins = declared.and_then(|cube| cube.get("joins"));
+        let fields = ModelFields::of(work, object, paths, joins).await?;
+        Ok(match declared {
+            Some(cube) => Model::of_cube(name, cube, fields),
+            None => Model::of_object(name, fields),
+        })
     }
 
     async fn dataset(&self, work: &Work, body: &Map<String, Value>) -> Result<Model, Refusal> {
         let named = body.get("datasetName").or(body.get("dataset")).and_then(Value::as_str);
         let found = match (named, body.get("dataset")) {
-            (Some(name), _) => {
-                self.platform.declared("dataset").into_iter().find(|(other, _)| other == name).map(|(_, found)| found)
-            }
+            (Some(name), _) => self.platform.declared_item("dataset", name),
             (None, Some(given @ Value::Object(_))) => {
                 model::check_dataset(given)?;
                 Some(given.clone())
@@ -155,7 +162,13 @@ impl Site {
         let model = match &found {
             Some(found) => {
                 let object = found.get("object").and_then(Value::as_str);
-                let model = readable(work, object).await?.map(|object| Model::of_dataset(name, found, object));
+                let model = match readable(work, object).await? {
+                    Some(object) => {
+                        let fields = ModelFields::of(work, object, model::dataset_paths(found), None).await?;
+                        Some(Model::of_dataset(name, found, fields))
+                    }
+                    None => None,
+                };
                 // One that narrows by what the principal does not see is as one that is not there, unless it is the principal's own.
                 model.filter(|model| named.is_none() || model.is_filter_open())
             }
@@ -166,12 +179,21 @@ impl Site {
 }
 
 /// Rows as JSON, what their columns are, and the memory of two copies of the rows.
+///
+/// # Errors
+/// As of the question; `INVALID_QUERY` of more rows than an answer has.
 async fn run(work: &Work, model: &Model, selection: &Selection) -> Result<(String, Vec<Value>, Held), Refusal> {
-    let Asked { question, fields } = model.asked(selection)?;
+    // One more than there may be, where nothing that was asked for bounds them: then there are too many.
+    let limit = if selection.is_bounded() { selection.limit } else { ROWS_MAX + 1 };
+    let Asked { question, fields } = model.asked(&Selection { limit, ..selection.clone() })?;
     let mut found = work.find(&question).await?;
-    let (mut rows, mut held) = (String::new(), work.held());
+    let (mut rows, mut held, mut count) = (String::new(), work.held(), 0);
     while let Some(printer) = found.next().await? {
         for row in 0..printer.rows {
+            count += 1;
+            if count > ROWS_MAX {
+                return Err(too_many_rows());
+            }
             let before = rows.len();
             if !rows.is_empty() {
                 rows.push(',');
@@ -181,4 +203,12 @@ async fn run(work: &Work, model: &Model, selection: &Selection) -> Result<(Strin
         }
     }
     Ok((rows, fields, held))
+}
+
+fn too_many_rows() -> Refusal {
+    let message = format!(
+        "An answer has at most {ROWS_MAX} rows, and there are more. Narrow the query, or ask for pages: an offset, and a limit of \
+         {ROWS_MAX} or less."
+    );
+    Refusal::new(VendorCode::InvalidQuery, message)
 }

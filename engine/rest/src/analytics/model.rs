@@ -2,15 +2,16 @@
 //! are as if they were not declared.
 
 use super::ask::{ComputedOperator, Selection};
+use super::condition::ConditionNames;
+use super::fields::{ModelFields, paths_of};
 use super::sql::computed;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::{
-    AggregateFunction, Aggregation, Bucket, FieldDescription, GroupKey, JsonForm, ObjectDescription, OrderKey, Question,
+    AggregateFunction, Aggregation, Bucket, FieldDescription, GroupKey, JsonForm, OrderKey, Question,
 };
 use querygate_types::vendor::VendorCode;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Bytes of a name, as of all names that a question gives.
 const NAME_BYTES_MAX: usize = 256;
@@ -67,7 +68,7 @@ pub(super) struct Dimension {
 pub(super) struct Model {
     name: String,
     title: String,
-    pub(super) object: Arc<ObjectDescription>,
+    pub(super) fields: ModelFields,
     /// It names objects beside its own.
     pub(super) joins: bool,
     pub(super) is_dataset: bool,
@@ -78,15 +79,15 @@ pub(super) struct Model {
     /// Measures of a dataset that are computed of others of it.
     pub(super) combined: Vec<ComputedMeasure>,
     /// Names that are declared for what is not served, or not for the principal. They are no names of the object's fields.
-    unserved: UnservedNames,
+    pub(super) unserved: UnservedNames,
     /// Records that there are at all.
     pub(super) filter: Option<Value>,
 }
 
 #[derive(Default)]
-struct UnservedNames {
+pub(super) struct UnservedNames {
     measures: BTreeSet<String>,
-    dimensions: BTreeSet<String>,
+    pub(super) dimensions: BTreeSet<String>,
 }
 
 /// A question, and what its answer's columns are.
@@ -100,6 +101,11 @@ pub(super) fn object_of(cube: &Value) -> Option<&str> {
     cube.get("sql").and_then(Value::as_str)
 }
 
+/// A name without a model's own before it.
+pub(super) fn own_of<'n>(model: &str, name: &'n str) -> &'n str {
+    name.strip_prefix(model).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
+}
+
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
@@ -109,9 +115,23 @@ pub(super) fn function_of(word: &str) -> Option<AggregateFunction> {
     AggregateFunction::named(if word == "countDistinct" { "count_distinct" } else { word })
 }
 
-/// The field, where the principal may compute with it.
-fn open<'a>(object: &'a ObjectDescription, name: &str) -> Option<&'a Arc<FieldDescription>> {
-    object.field(name).filter(|field| !field.is_masked && !field.is_computed)
+/// What a cube declares under a key, by its names.
+fn entries_of<'c>(cube: &'c Value, key: &str) -> impl Iterator<Item = (&'c String, &'c Value)> {
+    cube.get(key).and_then(Value::as_object).into_iter().flatten()
+}
+
+/// Paths of fields that a cube names.
+pub(super) fn cube_paths(cube: &Value) -> BTreeSet<String> {
+    let members = || ["measures", "dimensions"].into_iter().flat_map(move |key| entries_of(cube, key));
+    let filters = members().filter_map(|(_, member)| member.get("filter"));
+    let filtered = filters.flat_map(|filter| ConditionNames::of(filter).all().collect::<Vec<_>>());
+    paths_of(members().filter_map(|(_, member)| text(member, "sql")).chain(filtered))
+}
+
+/// Paths along which a dataset names fields.
+pub(super) fn dataset_paths(dataset: &Value) -> BTreeSet<String> {
+    let paths = dataset.get("include").and_then(Value::as_array).into_iter().flatten();
+    paths.filter_map(|path| path.as_str().map(str::to_owned)).collect()
 }
 
 fn kind_of(field: &FieldDescription) -> &'static str {
@@ -142,48 +162,41 @@ pub(super) fn check_dataset(given: &Value) -> Result<(), Refusal> {
 
 impl Model {
     /// A cube of the metadata. Measures and dimensions that are SQL, and no field's name, are not served.
-    pub(super) fn of_cube(name: &str, cube: &Value, object: Arc<ObjectDescription>) -> Self {
-        let entries = |key: &str| {
-            let entries = cube.get(key).and_then(Value::as_object).into_iter().flatten();
-            entries.map(|(name, entry)| (name.clone(), entry.clone())).collect::<Vec<_>>()
+    pub(super) fn of_cube(name: &str, cube: &Value, fields: ModelFields) -> Self {
+        let measure = |(name, entry): (&String, &Value)| {
+            let function = function_of(text(entry, "type")?)?;
+            let field = text(entry, "sql").filter(|field| *field != "*").map(str::to_owned);
+            let label = text(entry, "label").unwrap_or(name).to_owned();
+            Some(Measure { name: name.clone(), label, function, field, filter: entry.get("filter").cloned() })
         };
-        let measure = |(name, entry): (String, Value)| {
-            let function = function_of(text(&entry, "type")?)?;
-            let field = text(&entry, "sql").filter(|field| *field != "*").map(str::to_owned);
-            let label = text(&entry, "label").unwrap_or(&name).to_owned();
-            Some(Measure { name, label, function, field, filter: entry.get("filter").cloned() })
-        };
-        let dimension = |(name, entry): (String, Value)| {
-            let field = text(&entry, "sql").unwrap_or(&name).to_owned();
-            let kind = kind_of(open(&object, &field)?);
-            let label = text(&entry, "label").unwrap_or(&name).to_owned();
+        let dimension = |(name, entry): (&String, &Value)| {
+            let field = text(entry, "sql").unwrap_or(name).to_owned();
+            let kind = kind_of(fields.open(&field)?);
+            let label = text(entry, "label").unwrap_or(name).to_owned();
             // A dimension of which there is one span only is of that span.
             let bucket = match entry.get("granularities").and_then(Value::as_array).map(Vec::as_slice) {
                 Some([Value::String(only)]) if kind == "time" => Bucket::named(only),
                 _ => None,
             };
-            Some(Dimension { name, label, kind, field, bucket })
+            Some(Dimension { name: name.clone(), label, kind, field, bucket })
         };
-        let measures = entries("measures").into_iter().filter_map(measure).collect();
-        let dimensions = entries("dimensions").into_iter().filter_map(dimension).collect();
+        let measures = entries_of(cube, "measures").filter_map(measure).collect();
+        let dimensions = entries_of(cube, "dimensions").filter_map(dimension).collect();
         let title = text(cube, "title").unwrap_or(name).to_owned();
         let joins = cube.get("joins").and_then(Value::as_object).is_some_and(|joins| !joins.is_empty());
-        let computed = entries("measures").iter().filter_map(|(own, entry)| computed(name, own, entry)).collect();
-        let unserved = UnservedNames {
-            measures: entries("measures").into_iter().map(|(name, _)| name).collect(),
-            dimensions: entries("dimensions").into_iter().map(|(name, _)| name).collect(),
-        };
-        let name = name.to_owned();
-        Self { title, joins, computed, measures, dimensions, unserved, ..Self::of_object(&name, object) }.seen()
+        let computed = entries_of(cube, "measures").filter_map(|(own, entry)| computed(name, own, entry)).collect();
+        let names = |key: &str| entries_of(cube, key).map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+        let unserved = UnservedNames { measures: names("measures"), dimensions: names("dimensions") };
+        Self { title, joins, computed, measures, dimensions, unserved, ..Self::of_object(name, fields) }.seen()
     }
 
     /// An object, of which only inferred measures can be asked.
-    pub(super) fn of_object(name: &str, object: Arc<ObjectDescription>) -> Self {
-        let title = object.label.clone();
+    pub(super) fn of_object(name: &str, fields: ModelFields) -> Self {
+        let title = fields.object.label.clone();
         Self {
             name: name.to_owned(),
             title,
-            object,
+            fields,
             joins: false,
             is_dataset: false,
             computed: Vec::new(),
@@ -195,8 +208,8 @@ impl Model {
         }
     }
 
-    /// A dataset. Measures and dimensions of related records are not served.
-    pub(super) fn of_dataset(name: &str, dataset: &Value, object: Arc<ObjectDescription>) -> Self {
+    /// A dataset. Measures and dimensions along a path that it does not include are not served.
+    pub(super) fn of_dataset(name: &str, dataset: &Value, fields: ModelFields) -> Self {
         let entries = |key: &str| dataset.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
         let measure = |entry: Value| {
             let name = text(&entry, "name")?.to_owned();
@@ -211,7 +224,7 @@ impl Model {
         let dimension = |entry: Value| {
             let name = text(&entry, "name")?.to_owned();
             let field = text(&entry, "field").unwrap_or(&name).to_owned();
-            let kind = kind_of(open(&object, &field)?);
+            let kind = kind_of(fields.open(&field)?);
             let label = text(&entry, "label").unwrap_or(&name).to_owned();
             Some(Dimension {
                 name,
@@ -240,15 +253,14 @@ impl Model {
         let unserved = UnservedNames { measures: names("measures"), dimensions: names("dimensions") };
         let title = text(dataset, "label").unwrap_or(name).to_owned();
         let filter = dataset.get("filter").filter(|filter| !filter.is_null()).cloned();
-        let base = Self::of_object(name, object);
+        let base = Self::of_object(name, fields);
         Self { title, is_dataset: true, measures, dimensions, combined, unserved, filter, ..base }.seen()
     }
 
     /// Without measures of fields that the principal may not compute with.
     fn seen(mut self) -> Self {
-        let object = Arc::clone(&self.object);
         let sees = |model: &Self, measure: &Measure| {
-            let field = measure.field.as_deref().is_none_or(|field| open(&object, field).is_some());
+            let field = measure.field.as_deref().is_none_or(|field| model.fields.open(field).is_some());
             field && measure.filter.as_ref().is_none_or(|filter| model.is_open(filter))
         };
         let measures = std::mem::take(&mut self.measures);
@@ -257,27 +269,6 @@ impl Model {
         measures.retain(|name| !self.measures.iter().any(|measure| measure.name == *name));
         dimensions.retain(|name| !self.dimensions.iter().any(|dimension| dimension.name == *name));
         self
-    }
-
-    /// Whether the principal may compare each field that its own filter names.
-    pub(super) fn is_filter_open(&self) -> bool {
-        self.filter.as_ref().is_none_or(|filter| self.is_open(filter))
-    }
-
-    fn is_open(&self, condition: &Value) -> bool {
-        let parts = |given: &Value| given.as_array().is_none_or(|parts| parts.iter().all(|part| self.is_open(part)));
-        condition.as_object().is_none_or(|entries| {
-            entries.iter().all(|(key, value)| match key.as_str() {
-                "$and" | "$or" => parts(value),
-                "$not" => self.is_open(value),
-                name => {
-                    let own = self.own(name);
-                    let declared = self.dimensions.iter().find(|dimension| dimension.name == own);
-                    let field = declared.map_or(own, |dimension| dimension.field.as_str());
-                    self.object.field(field).is_some_and(|field| !field.is_masked)
-                }
-            })
-        })
     }
 
     /// As `/analytics/meta` lists it. `whole`: with what is declared and not served.
@@ -299,7 +290,7 @@ impl Model {
 
     /// A name without the model's own before it.
     pub(super) fn own<'a>(&self, name: &'a str) -> &'a str {
-        name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
+        own_of(&self.name, name)
     }
 
     /// # Errors
@@ -313,7 +304,7 @@ impl Model {
             return Err(unknown("measure", name));
         }
         let inferred = |(end, function): (&str, AggregateFunction)| {
-            let field = open(&self.object, name.strip_suffix(end)?)?;
+            let field = self.fields.own(name.strip_suffix(end)?)?;
             Some((function, Some(field.name.clone())))
         };
         let found = (name == "count").then_some((AggregateFunction::Count, None));
@@ -325,7 +316,7 @@ impl Model {
     /// What the values of a measure are.
     fn measured(&self, function: AggregateFunction, field: Option<&str>) -> &'static str {
         let is_extreme = matches!(function, AggregateFunction::Min | AggregateFunction::Max);
-        let kind = field.filter(|_| is_extreme).and_then(|name| self.object.field(name)).map(|field| kind_of(field));
+        let kind = field.filter(|_| is_extreme).and_then(|name| self.fields.field(name)).map(|field| kind_of(field));
         kind.filter(|kind| *kind == "time").unwrap_or("number")
     }
 
@@ -333,59 +324,26 @@ impl Model {
     /// There is none of this name, or none that the principal may group by.
     pub(super) fn dimension(&self, name: &str) -> Result<Dimension, Refusal> {
         let name = self.own(name);
-        if let Some(dimension) = self.dimensions.iter().find(|dimension| dimension.name == name) {
+        if let Some(dimension) = self.declared(name) {
             return Ok(dimension.clone());
         }
         if self.unserved.dimensions.contains(name) {
             return Err(unknown("dimension", name));
         }
-        let field = open(&self.object, name).ok_or_else(|| unknown("dimension", name))?;
-        let (kind, field, label) = (kind_of(field), field.name.clone(), field.label.clone());
-        Ok(Dimension { name: name.to_owned(), label, kind, field, bucket: None })
+        let field = self.fields.open(name).ok_or_else(|| unknown("dimension", name))?;
+        let (kind, label) = (kind_of(field), field.label.clone());
+        Ok(Dimension { name: name.to_owned(), label, kind, field: name.to_owned(), bucket: None })
+    }
+
+    /// A dimension that is declared and served, by its own name.
+    pub(super) fn declared(&self, own: &str) -> Option<&Dimension> {
+        self.dimensions.iter().find(|dimension| dimension.name == own)
     }
 
     /// The field whose values a column of the answer has, where it is a group's key as it is stored.
     pub(super) fn group_field(&self, question: &Question, column: usize) -> Option<&FieldDescription> {
         let key = question.group_by.get(column).filter(|key| key.bucket.is_none())?;
-        self.object.field(&key.field).map(AsRef::as_ref)
-    }
-
-    /// A condition with fields in place of the names of dimensions.
-    ///
-    /// # Errors
-    /// It names a dimension that is not served.
-    pub(super) fn condition(&self, given: &Value) -> Result<Value, Refusal> {
-        let Value::Object(entries) = given else { return Ok(given.clone()) };
-        let translated = entries.iter().map(|(key, value)| match (key.as_str(), value) {
-            ("$and" | "$or", Value::Array(parts)) => {
-                let parts = parts.iter().map(|part| self.condition(part)).collect::<Result<_, _>>()?;
-                Ok((key.clone(), Value::Array(parts)))
-            }
-            ("$not", part) => Ok((key.clone(), self.condition(part)?)),
-            (name, value) => {
-                let own = self.own(name);
-                let declared = self.dimensions.iter().find(|dimension| dimension.name == own);
-                if declared.is_none() && self.unserved.dimensions.contains(own) {
-                    return Err(unknown("dimension", own));
-                }
-                Ok((declared.map_or_else(|| own.to_owned(), |dimension| dimension.field.clone()), value.clone()))
-            }
-        });
-        let mut condition: Vec<Value> = Vec::new();
-        let mut object = serde_json::Map::new();
-        for entry in translated {
-            let (key, value) = entry?;
-            match object.contains_key(&key) {
-                // Two names of one field.
-                true => condition.push(json!({key: value})),
-                false => drop(object.insert(key, value)),
-            }
-        }
-        if condition.is_empty() {
-            return Ok(Value::Object(object));
-        }
-        condition.push(Value::Object(object));
-        Ok(json!({"$and": condition}))
+        self.fields.field(&key.field).map(AsRef::as_ref)
     }
 
     /// What a selection groups by: its dimensions, and those of time for which it names a span. Each has the span that holds for it: its own
@@ -434,8 +392,11 @@ impl Model {
             fields.push(json!({"name": name, "type": self.measured(function, field.as_deref()), "label": label}));
             aggregations.push(Aggregation { function, field, alias: name, filter });
         }
-        filters.extend(self.filter.clone());
-        filters.extend(selection.filter.as_ref().map(|filter| self.condition(filter)).transpose()?);
+        let narrowed = selection.filter.as_ref().map(|filter| self.condition(filter)).transpose()?;
+        for filter in self.filter.iter().chain(&narrowed) {
+            self.check_paths(filter)?;
+            filters.push(filter.clone());
+        }
         // A group of which no measure counts a record is none.
         let own: Option<Vec<&Value>> = aggregations.iter().map(|aggregation| aggregation.filter.as_ref()).collect();
         if let Some(own) = own.filter(|own| self.is_dataset && !own.is_empty() && !group_by.is_empty()) {
@@ -450,7 +411,8 @@ impl Model {
             return Err(unknown("selected name", &key.field));
         }
         let question = Question {
-            object: self.object.name.clone(),
+            object: self.fields.object.name.clone(),
+            paths: true,
             filter: (!filters.is_empty()).then(|| json!({"$and": filters})),
             order,
             limit: Some(selection.limit),

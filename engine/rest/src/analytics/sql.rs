@@ -2,10 +2,13 @@
 //! not in it. Values of conditions are `$1`, `$2`, ….
 
 use super::ask::{Selection, TimeDimension};
+use super::condition::ConditionNames;
+use super::fields::{ModelFields, paths_of};
 use super::model::{Dimension, Measure, Model, function_of};
 use chrono::{Days, NaiveDate};
 use querygate_query_api::requests::question::AggregateFunction;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A text, and the values of its conditions.
 pub(super) struct PrintedSelection {
@@ -30,7 +33,11 @@ struct Columns<'m> {
 
 impl Columns<'_> {
     fn named(&self, field: &str) -> String {
-        if self.is_qualified { format!("{}.{}", named(self.table), named(field)) } else { field.to_owned() }
+        match field.rsplit_once('.') {
+            Some((path, own)) => format!("{}.{}", named(&alias(path)), named(own)),
+            None if self.is_qualified => format!("{}.{}", named(self.table), named(field)),
+            None => field.to_owned(),
+        }
     }
 }
 
@@ -38,8 +45,10 @@ impl Columns<'_> {
 pub(super) fn printed(model: &Model, selection: &Selection) -> Option<PrintedSelection> {
     let keys = model.keys(selection).ok()?;
     let is_plain = keys.iter().all(|key| key.bucket.is_none());
-    let table = model.object.name.as_str();
-    let columns = Columns { table, is_qualified: model.joins && is_plain };
+    let table = model.fields.object.name.as_str();
+    let asked = selection.filter.as_ref().map(|filter| model.condition(filter)).transpose().ok()?;
+    let joined = paths_asked(model, selection, asked.as_ref())?;
+    let columns = Columns { table, is_qualified: model.joins && is_plain || !joined.is_empty() };
     let (mut shown, mut groups, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for Dimension { name, field, bucket, .. } in keys {
         let column = columns.named(&field);
@@ -53,18 +62,17 @@ pub(super) fn printed(model: &Model, selection: &Selection) -> Option<PrintedSel
         shown.push(format!("{} AS {}", aggregate(&measure, &columns), named(name)));
     }
     let (mut values, mut conditions) = (Vec::new(), Vec::new());
-    let asked = selection.filter.as_ref().map(|filter| model.condition(filter)).transpose().ok()?;
     for filter in model.filter.iter().chain(&asked) {
         for (name, wanted) in filter.as_object()? {
             // What is no field's name has no plain form.
-            model.object.field(name)?;
+            model.fields.field(name)?;
             condition(&columns.named(name), wanted, &mut values, &mut conditions)?;
         }
     }
     for time in &selection.times {
         conditions.extend(span(model, &columns, time, &mut values));
     }
-    let mut text = format!("SELECT {} FROM {}", shown.join(", "), named(table));
+    let mut text = format!("SELECT {} FROM {}{}", shown.join(", "), named(table), joins(&model.fields, &joined)?);
     if !conditions.is_empty() {
         text.push_str(&format!(" WHERE {}", conditions.join(" AND ")));
     }
@@ -82,6 +90,47 @@ pub(super) fn printed(model: &Model, selection: &Selection) -> Option<PrintedSel
         text.push_str(&rows.map(|rows| format!(" {word} {rows}")).unwrap_or_default());
     }
     Some(PrintedSelection { text, values })
+}
+
+/// The paths of what is asked; `None`: a name is none.
+fn paths_asked(model: &Model, selection: &Selection, asked: Option<&Value>) -> Option<BTreeSet<String>> {
+    let keys = model.keys(selection).ok()?.into_iter().map(|key| key.field);
+    let times = selection.times.iter().map(|time| field_of(model, &time.name));
+    let measured = selection.measures.iter().filter_map(|name| model.measure(name).ok()?.field);
+    let fields: Vec<String> = keys.chain(times).chain(measured).collect();
+    let conditions =
+        model.filter.iter().chain(asked).flat_map(|filter| ConditionNames::of(filter).all().collect::<Vec<_>>());
+    Some(paths_of(fields.iter().map(String::as_str).chain(conditions)))
+}
+
+/// What a table on a path is called.
+fn alias(path: &str) -> String {
+    path.replace('.', "__")
+}
+
+/// The joins along these paths; `None`: one of them leads nowhere.
+fn joins(fields: &ModelFields, paths: &BTreeSet<String>) -> Option<String> {
+    // What a path begins with stands before it.
+    let begins = |path: &String| -> Vec<String> {
+        path.match_indices('.')
+            .map(|(end, _)| end)
+            .chain([path.len()])
+            .filter_map(|end| path.get(..end))
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut text = String::new();
+    for path in paths.iter().flat_map(begins).collect::<BTreeSet<_>>() {
+        let related = fields.related(&path)?;
+        let (table, reference) = match path.rsplit_once('.') {
+            Some((before, reference)) => (alias(before), reference),
+            None => (fields.object.name.clone(), path.as_str()),
+        };
+        let (own, key) = (named(&alias(&path)), named(related.key.as_deref()?));
+        text.push_str(&format!(" LEFT JOIN {} {own} ON ", named(&related.name)));
+        text.push_str(&format!("{}.{} = {own}.{key}", named(&table), named(reference)));
+    }
+    Some(text)
 }
 
 fn directed(name: &str, falls: bool) -> String {
