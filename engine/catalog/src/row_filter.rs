@@ -217,11 +217,14 @@ impl Lowering<'_, '_> {
 
     /// The value in the column's own type where it has an exact form there; otherwise in a type that compares exactly.
     fn literal(&mut self, value: &FilterValue, column: &str) -> Result<Expr> {
-        let natural = natural_scalar(value)?;
         let wanted = match self.data_type(column)? {
             DataType::Dictionary(_, values) => values.as_ref(),
             other => other,
         };
+        if let Some(number) = number_of(value, wanted) {
+            return (self.comparand)(number);
+        }
+        let natural = natural_scalar(value)?;
         let same = natural
             .cast_to(wanted)
             .ok()
@@ -235,6 +238,42 @@ const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 
 fn like(expr: Expr, pattern: Expr) -> Expr {
     Expr::Like(Like::new(false, Box::new(expr), Box::new(pattern), None, false))
+}
+
+/// A number as a column of decimals or doubles has it: all its digits, or the nearest double. `None`: the column is of another type, or
+/// has no such decimal.
+fn number_of(value: &FilterValue, wanted: &DataType) -> Option<ScalarValue> {
+    let text = match value {
+        FilterValue::Integer(whole) => whole.to_string(),
+        FilterValue::Decimal(text) => text.clone(),
+        FilterValue::Text(_)
+        | FilterValue::Boolean(_)
+        | FilterValue::Date(_)
+        | FilterValue::Timestamp(_)
+        | FilterValue::Time(_) => return None,
+    };
+    match wanted {
+        DataType::Decimal128(precision, scale) => {
+            let scaled = scaled_integer(&text, *precision, *scale)?;
+            Some(ScalarValue::Decimal128(Some(scaled), *precision, *scale))
+        }
+        DataType::Float64 => text.parse().ok().map(|double| ScalarValue::Float64(Some(double))),
+        _ => None,
+    }
+}
+
+/// A plain decimal counted in the last place of a column of decimals, if nothing is lost.
+pub(crate) fn scaled_integer(text: &str, precision: u8, scale: i8) -> Option<i128> {
+    let places = usize::try_from(scale).ok()?;
+    let (sign, size) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = size.split_once('.').unwrap_or((size, ""));
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > places {
+        return None;
+    }
+    let counted = format!("{whole}{fraction:0<places$}").parse::<i128>().ok()?.checked_mul(sign)?;
+    let fits = counted.unsigned_abs().checked_ilog10().is_none_or(|log| log < u32::from(precision));
+    fits.then_some(counted)
 }
 
 fn natural_scalar(value: &FilterValue) -> Result<ScalarValue> {
@@ -350,6 +389,34 @@ mod tests {
             (not(RowFilter::Test(Test::IsNull { column: "n".into(), negated: false })), vec![0, 1, 3]),
         ] {
             assert_eq!(passing(&filter), expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_of_their_columns_type_with_all_digits() {
+        let fields =
+            [("money", DataType::Decimal128(38, 2)), ("double", DataType::Float64), ("whole", DataType::Int64)];
+        let schema = Schema::new(fields.map(|(name, own)| Field::new(name, own, true)).to_vec());
+        let bound = |column: &str, value: FilterValue| {
+            let mut bound = Vec::new();
+            let test = Test::Compare { column: column.into(), op: CompareOp::Eq, value: Operand::Literal(value) };
+            user_filter(&RowFilter::Test(test), &schema, &mut |value| {
+                bound.push(value.clone());
+                Ok(lit(value))
+            })
+            .unwrap();
+            bound.pop().unwrap()
+        };
+        let decimal = |text: &str| FilterValue::Decimal(text.into());
+        for (column, value, expected) in [
+            ("money", decimal("1234567890123456.78"), ScalarValue::Decimal128(Some(123_456_789_012_345_678), 38, 2)),
+            ("money", decimal("-0.10"), ScalarValue::Decimal128(Some(-10), 38, 2)),
+            ("money", FilterValue::Integer(i64::MAX), ScalarValue::Decimal128(Some(i128::from(i64::MAX) * 100), 38, 2)),
+            ("double", decimal("0.1"), ScalarValue::Float64(Some(0.1))),
+            ("double", FilterValue::Integer((1 << 53) + 1), ScalarValue::Float64(Some(9_007_199_254_740_992.0))),
+            ("whole", FilterValue::Integer((1 << 53) + 1), ScalarValue::Int64(Some((1 << 53) + 1))),
+        ] {
+            assert_eq!(bound(column, value), expected, "{column}");
         }
     }
 

@@ -63,9 +63,6 @@ pub(crate) enum Scalar {
     Boolean(bool),
 }
 
-/// The largest magnitude whose neighbours are exact in JSON numbers.
-pub(crate) const EXACT_INTEGER_MAX: i64 = 1 << 53;
-
 /// The scalar as a value of the column's type, or `None` when no value of that type equals it.
 pub(crate) fn coerce(scalar: &Scalar, kind: ColumnKind) -> Option<FilterValue> {
     match kind {
@@ -181,7 +178,10 @@ fn is_clock(text: &str) -> bool {
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let is_whole = fraction.is_none_or(|fraction| digits(fraction) && clock.len() == 8);
-    is_whole && matches!(clock.len(), 5 | 8) && time(clock).is_some() && is_zone(zone.trim_start_matches(' '))
+    let is_end =
+        matches!(clock, "24:00" | "24:00:00") && fraction.is_none_or(|fraction| fraction.trim_matches('0').is_empty());
+    let is_time = matches!(clock.len(), 5 | 8) && (time(clock).is_some() || is_end);
+    is_whole && is_time && is_zone(zone.trim_start_matches(' '))
 }
 
 /// Whether a text is a zone behind a time, or nothing.
@@ -207,6 +207,9 @@ pub(crate) fn instant(text: &str) -> Option<DateTime<Utc>> {
     if text.len() == 10 {
         return DateTime::from_timestamp_millis(i64::from(date(text)?) * DAY_MS);
     }
+    if let Some(began) = day_of_its_end(text) {
+        return instant(&began)?.checked_add_days(Days::new(1));
+    }
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.to_utc());
     }
@@ -214,6 +217,15 @@ pub(crate) fn instant(text: &str) -> Option<DateTime<Utc>> {
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
         .map(|instant| instant.and_utc())
+}
+
+/// The moment at which a day began at whose end, `24:00`, a text says that it is.
+fn day_of_its_end(text: &str) -> Option<String> {
+    let (day, clock) = text.split_at_checked(11)?;
+    let rest = clock.strip_prefix("24:00")?;
+    let end = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let is_whole = rest.bytes().take(end).all(|sign| matches!(sign, b'0' | b':' | b'.'));
+    is_whole.then(|| format!("{day}00:00{rest}"))
 }
 
 fn time(text: &str) -> Option<i32> {
@@ -289,4 +301,33 @@ pub(crate) fn compare_cells(left: &Value, right: &Value, add_days: i32) -> Optio
 pub(crate) fn add_days(day: NaiveDate, days: i64) -> Option<NaiveDate> {
     let distance = Days::new(days.unsigned_abs());
     if days < 0 { day.checked_sub_days(distance) } else { day.checked_add_days(distance) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As JavaScript and PostgreSQL read it; a day is what stands before its time.
+    #[test]
+    fn the_end_of_a_day_is_the_midnight_behind_it() {
+        let midnight = instant("2024-01-02T00:00:00Z");
+        for text in [
+            "2024-01-01T24:00",
+            "2024-01-01 24:00:00",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T24:00:00.000Z",
+            "2024-01-01T24:00:00+00:00",
+        ] {
+            assert_eq!(instant(text), midnight, "{text}");
+            assert_eq!(day(text), date("2024-01-01"), "{text}");
+            assert!(is_moment(text), "{text}");
+        }
+        assert_eq!(instant("2024-01-01T24:00:00+02:00"), instant("2024-01-01T22:00:00Z"));
+        assert_eq!(instant("2024-12-31T24:00Z"), None, "a zone stands behind seconds");
+        for text in ["2024-01-01T24:01", "2024-01-01T24:00:01", "2024-01-01T24:00:00.001Z", "2024-01-01T25:00", "24:00"]
+        {
+            assert_eq!((instant(text), day(text)), (None, None), "{text}");
+        }
+        assert_eq!(time("24:00"), None, "no time of a day");
+    }
 }

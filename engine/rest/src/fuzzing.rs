@@ -1,7 +1,7 @@
 //! What fuzz targets and the replay of their corpora call: the readers of questions, with the properties that must hold. Knows no
 //! engine.
 
-use crate::call::{Parameters, json_of};
+use crate::call::{Parameters, question_of};
 use crate::data::{Ask, Numbers, filter_of, of_body, of_parameters};
 use crate::refusal::{Envelope, Refusal};
 use querygate_query_api::requests::question::{Aggregation, Bucket};
@@ -15,7 +15,7 @@ const OBJECT: &str = "things";
 /// # Errors
 /// A refusal that is not the client's fault, or a question that reads otherwise when it is written down and read again.
 pub fn body(bytes: &[u8]) -> Result<bool, String> {
-    let ask = match json_of(bytes).and_then(|body| of_body(OBJECT, body.unwrap_or_default())) {
+    let ask = match question_of(bytes).and_then(|body| of_body(OBJECT, body.unwrap_or_default())) {
         Ok(ask) => ask,
         Err(refusal) => return refused(refusal),
     };
@@ -40,7 +40,7 @@ pub fn parameters(query: &[u8]) -> Result<bool, String> {
 /// # Errors
 /// A filter that is no object, or that reads otherwise when it is read again.
 pub fn filter(bytes: &[u8]) -> Result<bool, String> {
-    let Ok(Some(value)) = json_of(bytes) else { return Ok(false) };
+    let Ok(Some(value)) = question_of(bytes) else { return Ok(false) };
     match filter_of(value, "filter") {
         Ok(filter) if !filter.is_object() => Err(format!("no object: {filter}")),
         Ok(filter) => match filter_of(filter.clone(), "filter") {

@@ -230,6 +230,16 @@ impl Cells {
             Self::Bytes(array) if array.is_valid(row) => vec![bytes::text(array.value(row))],
             Self::Signed(array) if array.is_valid(row) => vec![array.value(row).to_string()],
             Self::Unsigned(array) if array.is_valid(row) => vec![array.value(row).to_string()],
+            Self::Float(array) if array.is_valid(row) => {
+                let mut text = String::new();
+                texts::float(array.value(row), &mut text);
+                vec![text]
+            }
+            Self::Decimal(array) if array.is_valid(row) => {
+                let mut text = String::new();
+                decimal(array, row, &mut text);
+                vec![text]
+            }
             Self::List(array, _) if array.is_valid(row) => {
                 let items = cast(&array.value(row), &DataType::Utf8).ok();
                 let items = items.as_ref().and_then(|items| items.as_string_opt::<i32>());
@@ -262,11 +272,7 @@ impl Cells {
             Self::Signed(array) => texts::signed(array.value(row), out),
             Self::Unsigned(array) => texts::unsigned(array.value(row), out),
             Self::Float(array) => texts::float(array.value(row), out),
-            Self::Decimal(array) => {
-                if texts::scaled(array.value(row), array.scale(), out).is_none() {
-                    out.push_str(trimmed(&array.value_as_string(row)));
-                }
-            }
+            Self::Decimal(array) => decimal(array, row, out),
             Self::WideDecimal(array) => out.push_str(trimmed(&array.value_as_string(row))),
             Self::Numeric(array) => {
                 let text = wide_numeric(array, row)?.to_string();
@@ -306,6 +312,13 @@ impl Cells {
             }
         }
         Ok(())
+    }
+}
+
+/// A decimal without zeros after the last place that says something.
+fn decimal(array: &arrow::array::Decimal128Array, row: usize, out: &mut String) {
+    if texts::scaled(array.value(row), array.scale(), out).is_none() {
+        out.push_str(trimmed(&array.value_as_string(row)));
     }
 }
 

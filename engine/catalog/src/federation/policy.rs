@@ -2,6 +2,7 @@
 //! parameters of the scope only.
 
 use crate::remote::DriverTable;
+use crate::row_filter::scaled_integer;
 use querygate_driver_api::capability::RefusalReason;
 use querygate_driver_api::function::ScalarFunction;
 use querygate_driver_api::identifier::ColumnId;
@@ -275,19 +276,9 @@ fn bound(value: &FilterValue, wanted: ValueType) -> Result<Value, NotPushed> {
     })
 }
 
-/// Plain decimal text as a scaled integer, if nothing is lost.
+/// A plain decimal as a value of a column of decimals, if nothing is lost.
 fn decimal(text: &str, precision: u8, scale: i8) -> Option<Value> {
-    let scale_digits = usize::try_from(scale).ok()?;
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > scale_digits {
-        return None;
-    }
-    let all = format!("{whole}{fraction:0<scale_digits$}");
-    let value = all.parse::<i128>().ok()?.checked_mul(sign)?;
-    let fits = value.unsigned_abs().checked_ilog10().is_none_or(|log| log < u32::from(precision));
-    fits.then_some(Value::Decimal128 { value, precision, scale })
+    scaled_integer(text, precision, scale).map(|value| Value::Decimal128 { value, precision, scale })
 }
 
 #[cfg(test)]

@@ -17,11 +17,14 @@ pub struct Column {
 
 impl From<&Field> for Column {
     fn from(field: &Field) -> Self {
+        // Digits that are declared make a column of decimals of what is one of doubles without them.
+        let decimal =
+            Some(field.value_type()).filter(|own| matches!(own, ValueType::Decimal { .. }) && !field.multiple);
         Self {
             field_type: field.field_type,
             multiple: field.multiple,
             formula_return: field.formula_return,
-            column_type: field.column_type,
+            column_type: field.column_type.or(decimal),
         }
     }
 }
@@ -85,6 +88,11 @@ impl Column {
             F::Location | F::Address | F::Json | F::Composite | F::Record | F::Repeater | F::Vector => ColumnKind::Json,
             F::Formula => ColumnKind::Computed,
         }
+    }
+
+    /// What its column of numbers holds; `None`: it has none.
+    pub(super) fn number_type(self) -> Option<ValueType> {
+        (self.kind() == ColumnKind::Number).then(|| self.column_type.unwrap_or(ValueType::Float64))
     }
 
     /// Whether its column is a list of texts, of which one is looked for. A list may be stored as one document.

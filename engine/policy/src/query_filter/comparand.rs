@@ -2,7 +2,7 @@
 
 use super::{FilterContext, FilterError, tokens};
 use crate::expression::Provenance;
-use crate::value::{EXACT_INTEGER_MAX, Scalar};
+use crate::value::Scalar;
 use serde_json::Value;
 
 const ALLOWED: &str = "a string, number, bigint, boolean, null or Date";
@@ -20,9 +20,9 @@ pub(super) fn read(slot: &str, value: &Value, context: &FilterContext) -> Result
         Value::Null => Ok(Comparand::Null),
         Value::Bool(b) => literal(Scalar::Boolean(*b)),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(n), _) if n.unsigned_abs() <= EXACT_INTEGER_MAX.unsigned_abs() => literal(Scalar::Integer(n)),
-            (Some(_), _) => Err(beyond(slot)),
-            (None, _) if number.is_u64() => Err(beyond(slot)),
+            (Some(n), _) => literal(Scalar::Integer(n)),
+            // What is beyond 64 bits has its digits as a text.
+            (None, _) if number.is_u64() => literal(Scalar::Text(number.to_string())),
             (None, Some(n)) if n.is_finite() => literal(Scalar::Float(n)),
             (None, _) => Err(FilterError::invalid(refused(slot, "a number that is not finite"))),
         },
@@ -34,7 +34,8 @@ pub(super) fn read(slot: &str, value: &Value, context: &FilterContext) -> Result
     }
 }
 
-fn beyond(slot: &str) -> FilterError {
+/// A whole number that a column of doubles has no value for.
+pub(super) fn beyond(slot: &str) -> FilterError {
     FilterError::invalid(refused(slot, "a bigint beyond ±2^53"))
 }
 

@@ -7,7 +7,6 @@ use querygate_metadata::model::Protocol;
 use querygate_metadata::model::{FieldType, FormulaReturn, ValueType};
 use querygate_types::{Error, Result as TypesResult};
 use serde_json::{Map, Value, json};
-use std::cell::Cell;
 
 /// 2026-07-28T12:00:00Z.
 const NOW_MS: i64 = 1_785_240_000_000;
@@ -77,11 +76,10 @@ pub fn filter(bytes: &[u8]) -> Result<bool, String> {
         return Err(format!("{filter} reads {unknown}"));
     }
     let context = context(Protocol::V17_4);
-    let plain = Compiler { column: &column, context: &context, parts: Cell::new(0) }
-        .filter(&filter, 0)
-        .map_err(|error| error.to_string())?;
+    let plain = Compiler::new(&column, &context).filter(&filter, 0).map_err(|error| error.to_string())?;
     // One level more may be one too many.
     let complement = compile_filter(&json!({ "$not": &filter }), &column, &context).ok();
+    let complement = complement.filter(|_| !takes_list_for_text(&filter));
     for row in rows() {
         let passes = |filter: &RowFilter| filter.evaluate(&row, &Nowhere).map_err(|error| error.to_string());
         let is_in = passes(&compiled)?;
@@ -95,6 +93,20 @@ pub fn filter(bytes: &[u8]) -> Result<bool, String> {
         }
     }
     Ok(true)
+}
+
+/// Whether a filter may ask a list what only a text is asked, which finds nothing, as its complement does.
+fn takes_list_for_text(filter: &Value) -> bool {
+    const OF_TEXTS: [&str; 5] = ["$startsWith", "$endsWith", "$icontains", "$like", "$ilike"];
+    match filter {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            let operators = value.as_object().filter(|_| name == "tags");
+            operators.is_some_and(|operators| OF_TEXTS.iter().any(|name| operators.contains_key(*name)))
+                || takes_list_for_text(value)
+        }),
+        Value::Array(items) => items.iter().any(takes_list_for_text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 fn refused(error: &FilterError) -> Result<bool, String> {

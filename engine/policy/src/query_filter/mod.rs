@@ -5,6 +5,7 @@ mod comparand;
 mod error;
 mod fitting;
 pub mod fuzzing;
+mod neighbours;
 mod tokens;
 
 pub use crate::value::ColumnKind;
@@ -16,6 +17,7 @@ use crate::expression::{Provenance, compare, member, text_test};
 use crate::filter::{CompareOp, RowFilter, Test, TextKind};
 use crate::value::Scalar;
 use comparand::{Comparand, describe};
+use neighbours::fitted;
 use querygate_metadata::model::{Protocol, StrictRule};
 use querygate_types::limits;
 use serde_json::{Map, Value};
@@ -48,14 +50,14 @@ pub fn compile_filter(
     column: &dyn Fn(&str) -> Option<Column>,
     context: &FilterContext,
 ) -> Result<RowFilter, FilterError> {
-    Compiler { column, context, parts: Cell::new(0) }.filter(filter, 0).map(RowFilter::simplify)
+    Compiler::new(column, context).filter(filter, 0).map(RowFilter::simplify)
 }
 
 /// Records whose field is one of these texts, as they stand: none is a token. Texts that are no value of the field are left out.
 #[must_use]
 pub fn one_of(name: &str, column: Column, texts: &[String]) -> RowFilter {
     let scalars: Vec<Scalar> = texts.iter().cloned().map(Scalar::Text).collect();
-    member(name, column.kind(), &scalars, &Provenance::Literal, false).simplify()
+    fitted(member(name, column.kind(), &scalars, &Provenance::Literal, false), column).simplify()
 }
 
 struct Compiler<'a> {
@@ -63,9 +65,15 @@ struct Compiler<'a> {
     context: &'a FilterContext,
     /// Read so far.
     parts: Cell<usize>,
+    /// Whether what is read is asked for its complement.
+    is_negated: Cell<bool>,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn new(column: &'a dyn Fn(&str) -> Option<Column>, context: &'a FilterContext) -> Self {
+        Self { column, context, parts: Cell::new(0), is_negated: Cell::new(false) }
+    }
+
     fn filter(&self, filter: &Value, depth: usize) -> Result<RowFilter, FilterError> {
         if depth > DEPTH_MAX {
             return Err(FilterError::invalid("the filter is nested too deeply"));
@@ -79,7 +87,12 @@ impl Compiler<'_> {
             members.push(match key.as_str() {
                 "$and" => RowFilter::And(self.branches(key, value, depth)?),
                 "$or" => RowFilter::Or(self.branches(key, value, depth)?),
-                "$not" => RowFilter::Not(Box::new(self.filter(value, depth + 1)?)),
+                "$not" => {
+                    let outside = self.is_negated.replace(!self.is_negated.get());
+                    let inner = self.filter(value, depth + 1);
+                    self.is_negated.set(outside);
+                    RowFilter::Not(Box::new(inner?))
+                }
                 key if key.starts_with('$') => {
                     return Err(FilterError::invalid(format!("'{key}' is no logical operator ($and, $or, $not)")));
                 }
@@ -178,7 +191,7 @@ impl Compiler<'_> {
                     Err(FilterError::invalid(format!("{operator} on '{name}' does not take null")))
                 }
             },
-            Comparand::Scalar(scalar, from) => Ok(compare(name, kind, op, &scalar, &from)),
+            Comparand::Scalar(scalar, from) => Ok(fitted(compare(name, kind, op, &scalar, &from), column)),
         }
     }
 
@@ -238,11 +251,11 @@ impl Compiler<'_> {
                 Comparand::Scalar(scalar, Provenance::Literal) => scalars.push(scalar),
                 Comparand::Scalar(scalar, from) => {
                     self.part()?;
-                    tests.push(member(name, kind, &[scalar], &from, negated));
+                    tests.push(fitted(member(name, kind, &[scalar], &from, negated), column));
                 }
             }
         }
-        tests.push(member(name, kind, &scalars, &Provenance::Literal, negated));
+        tests.push(fitted(member(name, kind, &scalars, &Provenance::Literal, negated), column));
         Ok(if negated { RowFilter::And(tests) } else { RowFilter::Or(tests) })
     }
 
@@ -291,6 +304,10 @@ impl Compiler<'_> {
         if kind == TextKind::IContains && pattern.is_empty() {
             return Err(FilterError::invalid(format!("{operator} on '{name}' takes a non-empty string")));
         }
+        if column.kind() == ColumnKind::List && kind != TextKind::Contains {
+            // A list is no text: neither the question nor its complement finds a record by it.
+            return Ok(if self.is_negated.get() { RowFilter::All } else { RowFilter::Nothing });
+        }
         Ok(text_test(name, column.kind(), kind, &pattern, &from, negated))
     }
 
@@ -328,14 +345,18 @@ impl Compiler<'_> {
     /// # Errors
     /// It is no comparand; it is none of the field's type, which would find nothing on every row.
     fn comparand(&self, name: &str, column: Column, slot: &str, value: &Value) -> Result<Comparand, FilterError> {
-        let read = comparand::read(&format!("{name}.{slot}"), value, self.context)?;
+        let place = format!("{name}.{slot}");
+        let read = comparand::read(&place, value, self.context)?;
+        if fitting::is_beyond_doubles(value, column) {
+            return Err(comparand::beyond(&place));
+        }
         let unfit = match &read {
             Comparand::Scalar(scalar, Provenance::Literal) => fitting::unfit(scalar, column, self.context.protocol),
             Comparand::Null | Comparand::Scalar(..) => None,
         };
         match unfit {
             Some(unfit) => Err(FilterError::invalid(format!(
-                "filter on '{name}' compares a declared {} field against {} at where.{name}.{slot}, which is not {}",
+                "filter on '{name}' compares a declared {} field against {} at where.{place}, which is not {}",
                 column.field_type.name(),
                 value,
                 unfit
@@ -410,47 +431,4 @@ fn refuse_regex(name: &str, operators: &Map<String, Value>) -> Result<(), Filter
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use querygate_metadata::model::{FieldType, ValueType};
-    use serde_json::json;
-
-    /// No text is looked for in a document, nor in a list that is stored as one.
-    #[test]
-    fn only_lists_of_texts_are_asked_for_one_of_them() {
-        let field =
-            |field_type, multiple, column_type| Column { field_type, multiple, formula_return: None, column_type };
-        let document = field(FieldType::Json, false, None);
-        let stored_as_document = field(FieldType::Tags, true, Some(ValueType::Json));
-        let listed = field(FieldType::Tags, true, None);
-        let compiled = |column: Column, operator: &str, protocol| {
-            let context = FilterContext { protocol, ..FilterContext::default() };
-            let comparand = if operator == "$empty" { json!(true) } else { json!("a") };
-            compile_filter(&json!({"data": {operator: comparand}}), &|_| Some(column), &context)
-        };
-        for (operator, in_17_4) in [("$contains", RowFilter::Nothing), ("$notContains", RowFilter::All)] {
-            for protocol in [Protocol::V17_4, Protocol::V17_7] {
-                let refused = compiled(stored_as_document, operator, protocol).unwrap_err().message;
-                assert!(refused.contains("data") && refused.contains(operator), "{refused}");
-                assert!(compiled(listed, operator, protocol).is_ok(), "{operator}");
-            }
-            let refused = compiled(document, operator, Protocol::V17_7).unwrap_err().message;
-            assert!(refused.contains("data") && refused.contains(operator), "{refused}");
-            assert_eq!(compiled(document, operator, Protocol::V17_4).unwrap(), in_17_4, "{operator}");
-        }
-        let refused = compiled(document, "$eq", Protocol::V17_7).unwrap_err().message;
-        assert!(refused.ends_with("a json field takes $null and $exists"), "{refused}");
-        let empty = compiled(stored_as_document, "$empty", Protocol::V17_7).unwrap();
-        assert_eq!(empty, RowFilter::Test(Test::IsNull { column: "data".to_owned(), negated: false }));
-    }
-
-    #[test]
-    fn parts_are_bounded_however_they_are_nested() {
-        let read = |filter: Value| compile_filter(&filter, &|_| None, &FilterContext::default());
-        let branches = |count: usize| json!({"$or": vec![json!({}); count]});
-        assert!(read(branches(PARTS_MAX - 1)).is_ok());
-        assert_eq!(read(branches(PARTS_MAX)).unwrap_err().code, FilterErrorCode::InvalidFilter);
-        let nested = json!({"$and": vec![branches(PARTS_MAX / 2); 2]});
-        assert_eq!(read(nested).unwrap_err().code, FilterErrorCode::InvalidFilter);
-    }
-}
+mod tests;

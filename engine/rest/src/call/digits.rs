@@ -2,17 +2,12 @@
 //! the text that it is, which a decimal column takes digit by digit; of a document its own text is stored.
 
 use crate::refusal::Refusal;
-use crate::texts::trimmed;
 use crate::work::{Held, Work};
 use querygate_query_api::requests::question::JsonForm;
-use querygate_types::json::jsonb;
 use querygate_types::json::tree::{Json, Node, parse, weight};
-use querygate_types::json::value::number;
+use querygate_types::json::value::{DOUBLE_DIGITS, lost_digits};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-
-/// Decimal digits that every double keeps.
-const DOUBLE_DIGITS: usize = 15;
 
 /// The text of a body, kept where values printed may be another one.
 pub(crate) struct Digits {
@@ -127,8 +122,8 @@ fn restore(value: &mut Value, node: &Node, form: &impl Fn(&str) -> Option<JsonFo
                 let Some(node) = last.get(name.as_str()) else { continue };
                 match (form(name), &node.value) {
                     (Some(JsonForm::Number), Json::Number(text)) => {
-                        if let Some(long) = long(text) {
-                            *value = Value::String(long);
+                        if let Some(digits) = lost_digits(text) {
+                            *value = Value::String(digits);
                         }
                     }
                     // What is in a document is the document's.
@@ -139,18 +134,6 @@ fn restore(value: &mut Value, node: &Node, form: &impl Fn(&str) -> Option<JsonFo
         }
         _ => {}
     }
-}
-
-/// The plain text of a number whose digits its double does not have.
-fn long(text: &str) -> Option<String> {
-    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
-    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    if digits <= DOUBLE_DIGITS {
-        return None;
-    }
-    let plain = |text: &str| jsonb(text).filter(|plain| !plain.contains(['e', 'E']));
-    let (own, kept) = (plain(text)?, number(text).and_then(|number| plain(&number.to_string()))?);
-    (trimmed(&own) != trimmed(&kept)).then_some(own)
 }
 
 #[cfg(test)]

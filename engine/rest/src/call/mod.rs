@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use querygate_types::Error;
 use querygate_types::json::read::Fault;
-use querygate_types::json::value::value_of_bytes;
+use querygate_types::json::value::{exact_of_bytes, value_of_bytes};
 use querygate_web::{Peer, random_token};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -176,19 +176,19 @@ impl Call {
         json_of(&self.bytes(most).await?)
     }
 
-    /// The body as JSON, charged to its user for as long as the second part is kept.
+    /// The body as a question, charged to its user for as long as the second part is kept.
     ///
     /// # Errors
     /// As [`json_if_any`](Self::json_if_any); the user has no room for it.
-    pub(crate) async fn charged_json(self, work: &Work, most: usize) -> Result<(Option<Value>, Held), Refusal> {
+    pub(crate) async fn charged_question(self, work: &Work, most: usize) -> Result<(Option<Value>, Held), Refusal> {
         let (bytes, held) = self.charged_bytes(work, most).await?;
-        Ok((json_of(&bytes)?, held))
+        Ok((question_of(&bytes)?, held))
     }
 
     /// The body as records of an object, with the texts of it: numbers of its fields keep all their digits.
     ///
     /// # Errors
-    /// As [`charged_json`](Self::charged_json).
+    /// As [`charged_question`](Self::charged_question).
     pub(crate) async fn charged_records(
         self,
         work: &Work,
@@ -205,7 +205,7 @@ impl Call {
     /// The body with the digits of its numbers.
     ///
     /// # Errors
-    /// As [`charged_json`](Self::charged_json).
+    /// As [`charged_question`](Self::charged_question).
     pub(crate) async fn charged_digits(
         self,
         work: &Work,
@@ -265,6 +265,18 @@ fn weight(text: &[u8]) -> usize {
 /// # Errors
 /// It nests too deep, or is no JSON.
 pub(crate) fn json_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
+    read_json(bytes, value_of_bytes)
+}
+
+/// As [`json_of`], of what is asked: a number that is another one as a double is the text of its digits, by which records are found.
+///
+/// # Errors
+/// As there.
+pub(crate) fn question_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
+    read_json(bytes, exact_of_bytes)
+}
+
+fn read_json(bytes: &[u8], read: fn(&[u8]) -> Result<Value, Fault>) -> Result<Option<Value>, Refusal> {
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -274,7 +286,7 @@ pub(crate) fn json_of(bytes: &[u8]) -> Result<Option<Value>, Refusal> {
     }
     let unread =
         |fault: Fault| Refusal::invalid("_body", "invalid_json", format!("The body cannot be read as JSON: {fault}."));
-    value_of_bytes(bytes).map(Some).map_err(unread)
+    read(bytes).map(Some).map_err(unread)
 }
 
 /// Whether brackets outside of strings nest deeper than the bound.

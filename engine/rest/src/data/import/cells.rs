@@ -3,6 +3,7 @@
 use crate::refusal::Refusal;
 use crate::work::Work;
 use querygate_query_api::requests::question::{FieldDescription, JsonForm, ObjectDescription, Question};
+use querygate_types::json::value;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -106,23 +107,28 @@ impl<'a> Readers<'a> {
                 _ => fault("invalid_boolean", format!("\"{text}\" is not true or false")),
             },
             JsonForm::Number if is_grouped(text.trim()) => {
-                let digits = text.trim().replace(',', "");
-                Ok(querygate_types::json::value::number(&digits).map_or_else(|| text.into(), Value::Number))
+                Ok(number(&text.trim().replace(',', "")).unwrap_or_else(|| text.into()))
             }
-            JsonForm::Number if is_csv => match querygate_types::json::value::number(text.trim()) {
-                Some(number) => Ok(Value::Number(number)),
+            JsonForm::Number if is_csv => match number(text.trim()) {
+                Some(number) => Ok(number),
                 None => fault("invalid_number", format!("\"{text}\" is not a number")),
             },
             JsonForm::List if is_csv => {
                 Ok(text.split([',', ';']).map(|item| Value::from(item.trim())).collect::<Vec<_>>().into())
             }
-            JsonForm::Json if is_csv => Ok(querygate_types::json::value::value(text).unwrap_or_else(|_| text.into())),
+            JsonForm::Json if is_csv => Ok(value::value(text).unwrap_or_else(|_| text.into())),
             JsonForm::Date | JsonForm::Instant => Ok(calendar_text(text).into()),
             JsonForm::Text | JsonForm::Bytes | JsonForm::Number | JsonForm::Time | JsonForm::List | JsonForm::Json => {
                 Ok(text.into())
             }
         }
     }
+}
+
+/// A text as a number, or as the text of its digits where a double does not have them. `None`: it is no number of JSON.
+fn number(text: &str) -> Option<Value> {
+    let number = value::number(text)?;
+    Some(value::lost_digits(text).map_or(Value::Number(number), Value::String))
 }
 
 /// Whether a text is a number whose thousands stand apart: `1,234,567.5`.
@@ -163,8 +169,12 @@ async fn titles(work: &Work, target: &str, texts: &BTreeSet<&str>) -> Result<Has
         .filter(|name| object.field(name).is_some_and(|field| !field.is_computed && !field.is_masked));
     let mut titled: HashMap<String, Option<String>> = HashMap::new();
     let all: Vec<&str> = texts.iter().copied().collect();
+    // A title is no key that is a number, and is not compared with one.
+    let has_numbers = object.field(&key).is_some_and(|field| field.form == JsonForm::Number);
+    let is_key = |text: &&&str| !has_numbers || number(text).is_some();
     for chunk in all.chunks(TITLES_PER_QUESTION) {
-        let mut either = vec![json!({&key: {"$in": chunk}})];
+        let keys: Vec<&&str> = chunk.iter().filter(is_key).collect();
+        let mut either = vec![json!({&key: {"$in": keys}})];
         either.extend(name.as_ref().map(|name| json!({name: {"$in": chunk}})));
         let mut fields = vec![key.clone()];
         fields.extend(name.clone().filter(|name| *name != key));
@@ -258,6 +268,18 @@ mod tests {
         for text in ["1000", "3,14", "1,00,000", "1,0000", ",000", "1,000.", "0,100", "1.000,5", "1,000,"] {
             assert!(!is_grouped(text), "{text}");
         }
+    }
+
+    #[test]
+    fn cells_of_numbers_keep_their_digits() {
+        for (text, expected) in [
+            ("1234567890123456.78", json!("1234567890123456.78")),
+            ("9007199254740993", json!(9_007_199_254_740_993_i64)),
+            ("0.10", json!(0.1)),
+        ] {
+            assert_eq!(number(text), Some(expected), "{text}");
+        }
+        assert_eq!([number("five"), number("\"5\""), number("1e400")], [None, None, None]);
     }
 
     #[test]

@@ -12,8 +12,6 @@ use serde_json::{Map, Value, json};
 /// Rows of one question with one field, and conditions of it with several.
 const ROWS_AT_ONCE: usize = 50;
 const CONDITIONS_AT_ONCE: usize = 100;
-/// Whole numbers below this are exact as doubles.
-const EXACT: i64 = 1 << 53;
 
 /// The record that a row means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +161,7 @@ impl Matching<'_> {
                     };
                     let mut text = String::new();
                     cells.print(row, &mut text)?;
-                    values.push(querygate_types::json::value::value(&text).map_err(querygate_types::Error::internal)?);
+                    values.push(querygate_types::json::value::exact(&text).map_err(querygate_types::Error::internal)?);
                 }
                 candidates.push(Candidate { key, values });
             }
@@ -183,8 +181,7 @@ fn same(given: &Value, stored: &Value) -> bool {
         (Value::String(given), Value::String(stored)) => given == stored,
         (Value::Bool(given), Value::Bool(stored)) => given == stored,
         (Value::Number(given), Value::Number(stored)) => {
-            let whole = |number: &serde_json::Number| number.as_i64().filter(|number| (-EXACT..EXACT).contains(number));
-            whole(given).is_some_and(|given| whole(stored) == Some(given))
+            given.as_i64().is_some_and(|given| stored.as_i64() == Some(given))
         }
         (
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
@@ -199,14 +196,20 @@ mod tests {
 
     #[test]
     fn values_are_the_same_only_where_that_is_sure() {
-        for (given, stored) in [(json!("a"), json!("a")), (json!(7), json!(7)), (json!(true), json!(true))] {
+        for (given, stored) in [
+            (json!("a"), json!("a")),
+            (json!(7), json!(7)),
+            (json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_993_i64)),
+            (json!("1234567890123456.78"), json!("1234567890123456.78")),
+            (json!(true), json!(true)),
+        ] {
             assert!(same(&given, &stored));
         }
         for (given, stored) in [
             (json!("7"), json!(7)),
             (json!("a"), json!("A")),
             (json!(0.5), json!(0.5)),
-            (json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_993_i64)),
+            (json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_992_i64)),
             (json!(null), json!(null)),
             (json!(["a"]), json!(["a"])),
         ] {

@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::response::Response;
 use cells::{Cell, Readers, table};
 use matches::{Match, Matching};
+use querygate_query_api::holding::Occupation;
 use querygate_query_api::requests::question::{JsonForm, ObjectDescription};
 use querygate_query_api::requests::record_change::{ChangeOutcome, OnFailure, RecordAction, RecordChange};
 use querygate_types::Error;
@@ -37,6 +38,7 @@ pub(crate) async fn import(State(site): Shared, Named(object): Named<String>, ca
         let work = site.work(&call).await?;
         let (body, digits, _held) = call.charged_object(&work, site.body_max(), &object).await?;
         let import = Import::of(&object, &body, &digits)?;
+        let _shown = work.session().occupy(Occupation::Import, &import.object);
         import.run(&work).await
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_answer(Envelope::Plain))

@@ -7,7 +7,7 @@ use crate::call::Parameters;
 use crate::code::Code;
 use crate::refusal::Refusal;
 use querygate_query_api::requests::question::Question;
-use querygate_types::json::value::value;
+use querygate_types::json::value::exact;
 use querygate_types::vendor::VendorCode;
 use serde_json::{Map, Value};
 
@@ -151,7 +151,7 @@ fn filter(parameters: &Parameters, is_truth: IsTruth<'_>) -> Result<Option<Value
     if let Some((spelling, text)) = WHERE.one(parameters)?
         && !text.trim().is_empty()
     {
-        let value = value(text).map_err(|_| {
+        let value = exact(text).map_err(|_| {
             let message = format!(
                 "Query parameter '{spelling}' must be valid JSON. It was not applied, and an unapplied filter would have \
                  returned the unfiltered result set."

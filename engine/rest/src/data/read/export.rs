@@ -20,7 +20,7 @@ use querygate_query_api::requests::question::{
 };
 use querygate_types::Error;
 use querygate_types::json::print::quoted;
-use querygate_types::json::value::value;
+use querygate_types::json::value::{exact, value};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -171,8 +171,7 @@ impl File {
         let filter = match one("filter")?.filter(|text| !text.trim().is_empty()) {
             None => None,
             Some(text) => {
-                let value = value(text);
-                let value = value.map_err(|_| Refusal::new(Code::InvalidRequest, "filter must be JSON"))?;
+                let value = exact(text).map_err(|_| Refusal::new(Code::InvalidRequest, "filter must be JSON"))?;
                 Some(filter_of(value, "filter")?)
             }
         };

@@ -47,11 +47,11 @@ pub(crate) async fn query(State(site): Shared, Named(object): Named<String>, cal
         let is_own = site.keeps_own(&call, &object)?;
         let work = site.work(&call).await?;
         if is_own {
-            let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+            let (body, _held) = call.charged_question(&work, site.body_max()).await?;
             return own::page(&work, &of_body(&object, body.unwrap_or_default())?, site.rows_max());
         }
         let described = described(&work, &object, "list").await?;
-        let (body, _held) = call.charged_json(&work, site.body_max()).await?;
+        let (body, _held) = call.charged_question(&work, site.body_max()).await?;
         let ask = of_body(&object, body.unwrap_or_default())?;
         answer(work, &described, ask, site.rows_max()).await
     };
