@@ -24,7 +24,7 @@ pub use append::AppendTarget;
 pub use config::{CsvOptions, FileFormat, FilesConfig, FilesLimits, Location, S3Config, TableSpec};
 pub use contents::{Exploration, FoundTable, OmittedPath};
 pub use error::shared_error;
-pub use infer::Inferred;
+pub use infer::{ForeignColumn, ForeignForm, Inferred};
 pub use rewrite::SPARED;
 pub use source::FilesSource;
 pub use table::FileTable;

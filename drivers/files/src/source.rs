@@ -151,7 +151,7 @@ impl FilesSource {
         let table = self.table(spec).await?;
         let (files, bytes, rows) = table.measure().await.map_err(in_the_open)?;
         let schema = spec.schema.clone().unwrap_or_else(|| datafusion::catalog::TableProvider::schema(table.as_ref()));
-        Ok(Inferred { schema, files, bytes, rows, sampled: None })
+        Ok(Inferred { schema, files, bytes, rows, sampled: None, foreign: Vec::new() })
     }
 }
 

@@ -155,7 +155,12 @@ pub(crate) async fn describe(source: &str, connection: &Connection, table: &Tabl
         let (name, unique, partial, plain) = (cell(row, 0)?, cell(row, 1)?, cell(row, 2)?, cell(row, 5)?);
         listed.push(Index { name, columns, unique, partial, plain, keeps });
     }
-    let kind = if cell::<&str>(found, 1)? == "v" { TableKind::View } else { TableKind::Table };
+    let kind = match cell::<&str>(found, 1)? {
+        "v" => TableKind::View,
+        "m" => TableKind::MaterializedView,
+        "f" => TableKind::ForeignTable,
+        _ => TableKind::Table,
+    };
     Ok(RemoteTable {
         table: TableRef::new([schema, name])?,
         kind,

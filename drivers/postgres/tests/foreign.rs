@@ -9,6 +9,7 @@ use querygate_driver_api::driver::Driver;
 use querygate_driver_api::function::{DatePart, ScalarFunction};
 use querygate_driver_api::identifier::ColumnId;
 use querygate_driver_api::relation::{Collation, Encoding, JoinKind, Relation, SortKey};
+use querygate_driver_api::remote::TableKind;
 use querygate_driver_api::scalar::{ArithmeticOp, ComparisonOp, ScalarExpr};
 use querygate_driver_api::value::{ItemType, Value, ValueType};
 use querygate_types::ErrorCode;
@@ -70,6 +71,31 @@ async fn tables_are_described_with_keys_comments_and_sizes() {
     assert_eq!(driver.describe(&table("absent")).await.unwrap_err().code(), ErrorCode::UndefinedTable);
     let enums = driver.enums().await.unwrap();
     assert_eq!(enums["public.mood"], ["sad", "ok", "happy"]);
+}
+
+#[tokio::test]
+async fn relations_of_every_kind_are_listed_and_told_apart() {
+    let Some(server) = server() else { return };
+    let sql = "CREATE TABLE sales (id int); CREATE VIEW open AS SELECT id FROM sales;
+        CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM sales;
+        CREATE MATERIALIZED VIEW unmade AS SELECT id FROM sales WITH NO DATA;
+        CREATE TABLE parted (id int) PARTITION BY RANGE (id);
+        CREATE FOREIGN DATA WRAPPER distance; CREATE SERVER away FOREIGN DATA WRAPPER distance; CREATE FOREIGN TABLE parts (id int) SERVER away;";
+    server.database("kinds", "").await.batch_execute(sql).await.unwrap();
+    let driver = server.driver("kinds");
+    let mut found = Vec::new();
+    for one in driver.tables().await.unwrap() {
+        found.push((one.name().to_owned(), driver.describe(&one).await.unwrap().kind));
+    }
+    let expected = [
+        ("open", TableKind::View),
+        ("parted", TableKind::Table),
+        ("parts", TableKind::ForeignTable),
+        ("sales", TableKind::Table),
+        ("totals", TableKind::MaterializedView),
+        ("unmade", TableKind::MaterializedView),
+    ];
+    assert_eq!(found, expected.map(|(name, kind)| (name.to_owned(), kind)));
 }
 
 #[tokio::test]

@@ -111,8 +111,9 @@ impl WriteTarget {
         let writer = writer(table.driver().as_ref())?;
         let described = table.described().await?;
         match described.kind {
-            TableKind::Table => {}
+            TableKind::Table | TableKind::ForeignTable => {}
             TableKind::View => return Err(closed(title, "it is a view of its source")),
+            TableKind::MaterializedView => return Err(closed(title, "it is a materialized view of its source")),
         }
         let only_inserts = writer.only_inserts();
         let named_by = table.key().cloned().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `querygate init`: from an address to a governed gate. Writes metadata, configuration and a first user, checks them, shows what users
 //! see, and proposes rules. It applies none.
 
+mod applied;
 mod merge;
 mod propose;
 mod trial;
@@ -16,10 +17,11 @@ use crate::metadata;
 use crate::naming::sql_names;
 use crate::output::Output;
 use crate::{private_file, verifier};
+use applied::{applied, is_applied};
 use merge::{Merged, keep_types};
 use propose::{lifting, proposals};
 use querygate_extension::Extensions;
-use querygate_metadata::model::{Field, SharingModel};
+use querygate_metadata::model::{Field, SharingModel, Snapshot};
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &InitArgs, output: &mut Output) -> Result<Ended> {
     }
     show(&config, &described, output)?;
     let loaded = load(&config, output)?;
-    say_proposals(&loaded, &described, output)?;
+    say_rules(&loaded, &described, output)?;
     let login = args.login();
     output.line(&format!("\nquerygate serve -c {}", config.display())).map_err(written)?;
     if let (Some(address), Some(password)) = (loaded.server.postgres, password) {
@@ -232,16 +234,15 @@ fn show(config: &Path, described: &Described, output: &mut Output) -> Result<()>
 }
 
 /// The objects of the source that no rule, mask or hidden field narrows.
-fn in_full<'a>(config: &Config, described: &'a Described) -> Vec<&'a str> {
-    let Ok(loaded) = metadata::load_configured(config) else { return Vec::new() };
-    let sets: Vec<_> = metadata::declared_sets(&loaded.snapshot).collect();
+fn in_full<'a>(snapshot: &Snapshot, described: &'a Described) -> Vec<&'a str> {
+    let sets: Vec<_> = metadata::declared_sets(snapshot).collect();
     let narrowed = |name: &str| {
         let by_set = sets.iter().any(|set| {
             let rules = set.row_level_security.iter().any(|rule| rule.object == name || rule.object == "*");
             rules || set.fields.contains_key(name)
         });
         by_set
-            || loaded.snapshot.object(name).is_none_or(|object| {
+            || snapshot.object(name).is_none_or(|object| {
                 let covered = |field: &Field| field.masking_rule.is_some() || !field.required_permissions.is_empty();
                 object.sharing_model != SharingModel::PublicRead || object.fields.values().any(covered)
             })
@@ -252,8 +253,12 @@ fn in_full<'a>(config: &Config, described: &'a Described) -> Vec<&'a str> {
 /// Tables that are named of a longer list.
 const NAMED_MAX: usize = 50;
 
-fn say_proposals(config: &Config, described: &Described, output: &mut Output) -> Result<()> {
-    let full = in_full(config, described);
+/// Says what is open, which rules are applied, and which there could be besides.
+fn say_rules(config: &Config, described: &Described, output: &mut Output) -> Result<()> {
+    // The check that ran before has loaded it.
+    let Ok(loaded) = metadata::load_configured(config) else { return Ok(()) };
+    let snapshot = &loaded.snapshot;
+    let full = in_full(snapshot, described);
     if !full.is_empty() {
         let shown = full.get(..NAMED_MAX).unwrap_or(&full).join(", ");
         let more = full.len().checked_sub(NAMED_MAX).filter(|more| *more > 0);
@@ -261,7 +266,13 @@ fn say_proposals(config: &Config, described: &Described, output: &mut Output) ->
         let line = format!("\nWho holds {}_reader sees every row and column of: {shown}{more}.", described.namespace);
         output.line(&line).map_err(written)?;
     }
-    let proposals = proposals(&described.tables);
+    let told = applied(snapshot, &described.tables);
+    if !told.is_empty() {
+        output.line("\nRules that are applied:").map_err(written)?;
+        told.iter().try_for_each(|rule| output.line(&format!("- {rule}"))).map_err(written)?;
+    }
+    let mut proposals = proposals(&described.tables);
+    proposals.retain(|proposal| !is_applied(snapshot, proposal));
     if proposals.is_empty() {
         return Ok(());
     }

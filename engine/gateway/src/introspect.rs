@@ -16,6 +16,7 @@ use crate::config::tls::Tls;
 use crate::config::{Environment, Secret};
 use crate::output::Output;
 use found::{Found, FoundColumn, FoundKey, FoundReference, Holds, Kind};
+use querygate_driver_api::remote::TableKind;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::json;
 use std::path::Path;
@@ -102,13 +103,31 @@ fn described(namespace: String, origin: Origin, known: KnownNames) -> Result<Des
     Ok(Described { namespace, entry, files: [stack, stored], tables: names, notes, left_out, origin, known })
 }
 
-/// Rules are of objects: those of a table do not reach the rows that a view shows of it.
-fn views(tables: &[Found]) -> Option<String> {
-    let views: Vec<&str> = tables.iter().filter(|table| table.is_view).map(|table| table.remote.as_str()).collect();
-    let names = views.join(", ");
-    let note =
-        "the source reads their tables with the rights of its login, so rules of the tables do not reach their rows";
-    (!views.is_empty()).then(|| format!("views: {names} ({note}; give each its own rules)"))
+/// Relations whose rows are from elsewhere. Rules are of objects: those of a table do not reach the rows that a view shows of it.
+fn views(tables: &[Found]) -> Vec<String> {
+    let of = |kind: TableKind, what: &str, note: &str| {
+        let names: Vec<&str> =
+            tables.iter().filter(|table| table.kind == kind).map(|table| table.remote.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{what}: {} ({note}; give each its own rules)", names.join(", ")))
+    };
+    let notes = [
+        of(
+            TableKind::View,
+            "views",
+            "the source reads their tables with the rights of its login, so rules of the tables do not reach their rows",
+        ),
+        of(
+            TableKind::MaterializedView,
+            "materialized views",
+            "they keep copies of rows of their tables, as of when they were refreshed, which rules of the tables do not reach",
+        ),
+        of(
+            TableKind::ForeignTable,
+            "foreign tables",
+            "the source reads them from another server with the rights that it has there, and each read waits for that server",
+        ),
+    ];
+    notes.into_iter().flatten().collect()
 }
 
 fn namespace(args: &IntrospectArgs, name: &str) -> Result<String> {
@@ -285,4 +304,25 @@ fn next_steps(namespace: &str, entry: &str, folder: &Path) -> String {
         "\nIn querygate.toml:\n\n[metadata]\npath = {}\n\n{entry}\n\nThen: querygate user add NAME --write, give NAME permission_sets = [\"{namespace}_reader\"], querygate check.",
         quoted(&folder.to_string_lossy()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relations_whose_rows_are_from_elsewhere_are_named_by_their_kind() {
+        let found = |remote: &str, kind: TableKind| Found { remote: remote.to_owned(), kind, ..Found::default() };
+        let tables = [
+            found("orders", TableKind::Table),
+            found("totals", TableKind::MaterializedView),
+            found("open", TableKind::View),
+            found("shop.sums", TableKind::MaterializedView),
+            found("parts", TableKind::ForeignTable),
+        ];
+        let told = views(&tables);
+        let begins: Vec<&str> = told.iter().filter_map(|note| Some(note.split_once(" (")?.0)).collect();
+        assert_eq!(begins, ["views: open", "materialized views: totals, shop.sums", "foreign tables: parts"]);
+        assert_eq!(views(&tables[..1]), Vec::<String>::new());
+    }
 }

@@ -113,6 +113,8 @@ struct HookFault {
     name: String,
     reason: String,
     events: Vec<HookEvent>,
+    /// Where the hook stands, if its condition is what is wrong.
+    condition_at: Option<Location>,
 }
 
 /// A declaration that was read once, for all objects.
@@ -148,7 +150,7 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
     for read in read {
         match read {
             ReadHook::Known(hook, native, at) if hook.targets.iter().any(|target| is_for(target)) => {
-                hooks.add(object, hook, native.as_ref());
+                hooks.add(object, hook, native.as_ref(), at);
                 if hook.events.iter().any(|event| is_of_reads(*event)) {
                     hooks.add_of_reads(object, hook, at);
                 }
@@ -164,7 +166,7 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
                         let at = declared.location.clone();
                         hooks.unread.push(UnreadHook { name: name.clone(), reason: reason.clone(), at });
                     }
-                    hooks.faults.push(HookFault { name, reason: reason.clone(), events });
+                    hooks.faults.push(HookFault { name, reason: reason.clone(), events, condition_at: None });
                 }
             }
         }
@@ -173,14 +175,15 @@ fn of_object(object: &Object, read: &[ReadHook<'_>]) -> ObjectHooks {
 }
 
 impl ObjectHooks {
-    fn add(&mut self, object: &Object, hook: &Arc<Hook>, native: Option<&Registration<dyn NativeHook>>) {
+    fn add(&mut self, object: &Object, hook: &Arc<Hook>, native: Option<&Registration<dyn NativeHook>>, at: &Location) {
         let compiled = hook.condition.as_ref().map(|condition| HookCondition::compile(condition, object)).transpose();
         let reason = match &compiled {
             Err(reason) => Some(format!("its condition cannot be evaluated: {reason}")),
             Ok(_) => None,
         };
         if let Some(reason) = reason {
-            self.faults.push(HookFault { name: hook.name.clone(), reason, events: hook.events.clone() });
+            let (name, events, condition_at) = (hook.name.clone(), hook.events.clone(), Some(at.clone()));
+            self.faults.push(HookFault { name, reason, events, condition_at });
             return;
         }
         let own = Arc::new(ObjectHook {
@@ -235,6 +238,12 @@ impl ObjectHooks {
     /// A hook of reads whose script nothing stands for where records are not asked for by a question.
     pub(crate) fn only_asked(&self) -> Option<&str> {
         self.only_asked.as_deref()
+    }
+
+    /// Hooks of changes whose conditions cannot be evaluated: name, reason and place.
+    pub(crate) fn unevaluated(&self) -> impl Iterator<Item = (&str, &str, &Location)> {
+        let of_changes = self.faults.iter().filter(|fault| fault.events.iter().any(|event| !is_of_reads(*event)));
+        of_changes.filter_map(|fault| Some((fault.name.as_str(), fault.reason.as_str(), fault.condition_at.as_ref()?)))
     }
 
     /// Hooks of these events that cannot be run: name and reason.

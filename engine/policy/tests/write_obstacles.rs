@@ -220,6 +220,22 @@ fn rules_of_applications_compile() {
     }
 }
 
+#[test]
+fn conditions_of_hooks_that_cannot_be_evaluated_are_told_with_their_place() {
+    for (events, condition, is_told) in [
+        (json!(["beforeInsert"]), "record.nowhere == 1", true),
+        (json!(["beforeInsert", "afterFind"]), "record.nowhere == 1", true),
+        (json!(["beforeInsert"]), "record.title == 'x'", false),
+        (json!(["afterFind"]), "record.nowhere == 1", false),
+    ] {
+        let own = stack(json!({}), hook(json!("t_note"), events.clone(), json!({"condition": condition})));
+        let told = CompiledPolicy::compile(snapshot(&own), Vec::new()).unevaluated_hooks();
+        let names: Vec<_> = told.iter().map(|rule| (rule.object.as_str(), rule.rule.as_str())).collect();
+        assert_eq!(names, if is_told { vec![("t_note", "h")] } else { vec![] }, "{events} {condition}");
+        assert!(told.iter().all(|rule| rule.location.line > 0 && rule.reason.contains("'nowhere'")), "{told:?}");
+    }
+}
+
 /// What would run when rows are read is not left out: where it cannot run, nothing is read.
 #[test]
 fn an_object_with_a_hook_of_reads_that_is_not_run_is_not_read() {

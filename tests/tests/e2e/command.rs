@@ -46,6 +46,9 @@ fn the_demo_checks_and_a_misspelt_key_is_named() {
     let folder = shared_folder();
     let (exit, text) = run(&["check", folder.join("querygate.toml").to_str().unwrap()]);
     assert!(exit == Some(0) && text.contains("0 errors"), "{text}");
+    let named =
+        Command::new(binary()).arg("check").env("QUERYGATE_CONFIG", folder.join("querygate.toml")).output().unwrap();
+    assert!(named.status.success(), "the file that the environment names: {named:?}");
     let variant = Variant::new(|config| config.replace("statement_timeout", "statement_timeuot"));
     let (exit, text) = run(&["check", variant.file("querygate.toml").to_str().unwrap()]);
     assert_eq!(exit, Some(1), "{text}");

@@ -68,6 +68,28 @@ fn a_signal_loads_the_edit_and_a_bad_edit_keeps_what_was() {
 }
 
 #[test]
+fn a_reload_tells_the_log_of_rules_what_a_check_says() {
+    let variant = Variant::new(|c| c.replace("[metadata]\n", "[metadata]\nwatch_interval = \"0s\"\n"));
+    let server = variant.serve();
+    let file = variant.file("metadata/permissions.json");
+    let before = std::fs::read_to_string(&file).unwrap();
+    for (rule, told, counted) in [
+        ("region_id == 7", ".region_id' is a text, and 7 is a number", "1 warning of which the log says more"),
+        ("regio_id == 'x'", "there is no column 'regio_id'", "1 error of which the log says more"),
+        ("region_id == current_user.region_id", "", ""),
+    ] {
+        let from = server.lines().len();
+        std::fs::write(&file, before.replacen("region_id == current_user.region_id", rule, 1)).unwrap();
+        server.signal("HUP");
+        let done = server.wait_for("metadata reloaded", from);
+        let said = server.lines()[from..].join("\n");
+        assert!(said.contains(told) && done.contains(counted), "{rule}: {said}");
+        assert_eq!(said.contains("permissions.json:"), !told.is_empty(), "with its place: {said}");
+        assert_eq!(done.contains("the log says more"), !counted.is_empty(), "{done}");
+    }
+}
+
+#[test]
 fn a_changed_file_is_noticed() {
     let variant = Variant::new(|c| c.replace("[metadata]\n", "[metadata]\nwatch_interval = \"100ms\"\n"));
     let server = variant.serve();

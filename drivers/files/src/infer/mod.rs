@@ -1,5 +1,6 @@
 //! Infers how files are written and which columns they have, for introspection: Parquet from footers, text from what it holds. Knows no plan.
 
+mod foreign;
 mod sniff;
 mod value_kind;
 
@@ -17,6 +18,7 @@ use crate::text::csv::Records;
 use crate::text::header;
 use crate::text::json::JsonRows;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+pub use foreign::{ForeignColumn, ForeignForm};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use querygate_types::{Error, ErrorCode, Result};
@@ -40,6 +42,8 @@ pub struct Inferred {
     pub rows: Option<u64>,
     /// Rows that the types of texts were taken from, where there are more.
     pub sampled: Option<u64>,
+    /// Columns of texts that are numbers or days elsewhere.
+    pub foreign: Vec<ForeignColumn>,
 }
 
 /// How a table's first file is written, where its name promises this format.
@@ -80,16 +84,17 @@ pub(crate) async fn infer(shared: &Shared, spec: &TableSpec) -> Result<Inferred>
     let names = Names::new(&shared.config.name, &spec.name);
     let (store, listed, pattern) = files(shared, spec, &names).await?;
     let limits = &shared.config.limits;
-    let (mut columns, rows, sampled) = match &spec.format {
+    let (mut columns, rows, sampled, foreign) = match &spec.format {
         FileFormat::Parquet => {
             let (columns, rows) = from_footers(shared, &listed, &names).await?;
-            (columns, rows, None)
+            (columns, rows, None, Vec::new())
         }
         FileFormat::Csv(_) | FileFormat::Ndjson | FileFormat::Json => {
             let mut texts =
                 TextSample { shared, store, names: &names, columns: Columns::default(), rows: 0, left: SAMPLE_BYTES };
             let whole = texts.take(&listed, &spec.format).await?;
-            (texts.columns.fields(), whole.then_some(texts.rows), (!whole).then_some(texts.rows))
+            let (rows, sampled) = (whole.then_some(texts.rows), (!whole).then_some(texts.rows));
+            (texts.columns.fields(), rows, sampled, texts.columns.foreign())
         }
     };
     for field in folder_columns(&listed, &pattern) {
@@ -100,7 +105,7 @@ pub(crate) async fn infer(shared: &Shared, spec: &TableSpec) -> Result<Inferred>
         return Err(names.too_big("the number of columns of", columns.len()));
     }
     let bytes = listed.iter().map(|m| m.size).sum();
-    Ok(Inferred { schema: Arc::new(Schema::new(columns)), files: listed.len(), bytes, rows, sampled })
+    Ok(Inferred { schema: Arc::new(Schema::new(columns)), files: listed.len(), bytes, rows, sampled, foreign })
 }
 
 /// The columns that folders name: whole numbers, days, or texts.
@@ -178,6 +183,7 @@ impl TextSample<'_> {
         let mut whole = listed.len() <= SAMPLE_FILES;
         for meta in listed.iter().take(SAMPLE_FILES) {
             let before = self.rows;
+            self.columns.begin_file(meta.location.as_ref());
             let taken = match format {
                 FileFormat::Csv(options) => self.csv(meta, options).await,
                 FileFormat::Ndjson => {
@@ -225,6 +231,7 @@ impl TextSample<'_> {
             if called.len() != fields {
                 return Err(RowFailure::Format(format!("{fields} fields where the first row has {}", called.len())));
             }
+            self.columns.begin_row();
             for (name, value) in called.iter().zip(&values) {
                 let is_null = **value == *options.null;
                 let kind = if is_null { ValueKind::Nothing } else { ValueKind::text(value) };
@@ -260,6 +267,7 @@ impl TextSample<'_> {
         while let Some(object) = rows.next().await? {
             let text = std::str::from_utf8(&object).map_err(|e| RowFailure::Format(e.to_string()))?;
             let columns = &mut self.columns;
+            columns.begin_row();
             querygate_memory::members(text, |key, raw| columns.see(key, ValueKind::json(raw), raw))
                 .map_err(RowFailure::Row)?;
             if columns.len() > columns_max {

@@ -1,5 +1,6 @@
 //! What the values of a column of text have in common, and the type that holds them all. Knows no file.
 
+use super::foreign::{ForeignColumn, ForeignForm};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use querygate_memory::parse;
 use std::collections::HashMap;
@@ -173,15 +174,58 @@ impl Digits {
     }
 }
 
+/// What those values of a column are that are neither plain numbers nor plain days.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum StrayTexts {
+    #[default]
+    Absent,
+    /// All of them are numbers or days of other countries; how the first one is written, its file and its row.
+    Foreign(ForeignForm, String, u64),
+    /// One is another text.
+    Texts,
+}
+
 /// What is known of a column.
 #[derive(Debug)]
 struct InferredColumn {
     name: String,
     kind: ValueKind,
     digits: Digits,
+    strays: StrayTexts,
 }
 
 impl InferredColumn {
+    /// Takes note of a text.
+    fn stray(&mut self, text: &str, file: &str, row: u64) {
+        if self.strays == StrayTexts::Texts {
+            return;
+        }
+        match ForeignForm::of(text) {
+            None => self.strays = StrayTexts::Texts,
+            Some(form) if self.is_told_by(form) => self.strays = StrayTexts::Foreign(form, file.to_owned(), row),
+            Some(_) => {}
+        }
+    }
+
+    /// Whether a form says more of the column than what was seen before: of `1,000` only another value can say what its comma means.
+    fn is_told_by(&self, form: ForeignForm) -> bool {
+        match &self.strays {
+            StrayTexts::Absent => true,
+            StrayTexts::Foreign(known, ..) => *known == ForeignForm::EitherComma && form != *known,
+            StrayTexts::Texts => false,
+        }
+    }
+
+    /// Why it is of texts, where all of them are numbers or days elsewhere.
+    fn foreign(&self) -> Option<ForeignColumn> {
+        match &self.strays {
+            StrayTexts::Foreign(form, file, row) if self.kind == ValueKind::Text => {
+                Some(ForeignColumn { column: self.name.clone(), form: *form, file: file.clone(), row: *row })
+            }
+            StrayTexts::Foreign(..) | StrayTexts::Absent | StrayTexts::Texts => None,
+        }
+    }
+
     /// Numbers with a fraction are doubles, unless one would lose digits: then they keep all that a decimal has, or are texts.
     fn field(&self) -> Field {
         let Digits { whole, scale, is_beyond_double, has_exponent } = self.digits;
@@ -202,9 +246,22 @@ impl InferredColumn {
 pub(super) struct Columns {
     seen: Vec<InferredColumn>,
     places: HashMap<String, usize>,
+    /// The file whose values are seen, and which of its rows, from 1.
+    file: String,
+    row: u64,
 }
 
 impl Columns {
+    /// What is seen from now on is of this file.
+    pub(super) fn begin_file(&mut self, name: &str) {
+        (self.file, self.row) = (name.to_owned(), 0);
+    }
+
+    /// What is seen from now on is of the file's next row.
+    pub(super) fn begin_row(&mut self) {
+        self.row += 1;
+    }
+
     pub(super) fn see(&mut self, name: &str, kind: ValueKind, value: &str) {
         let at = match self.places.get(name) {
             Some(&at) => at,
@@ -212,7 +269,8 @@ impl Columns {
                 let at = self.seen.len();
                 self.places.insert(name.to_owned(), at);
                 let (name, kind) = (name.to_owned(), ValueKind::Nothing);
-                self.seen.push(InferredColumn { name, kind, digits: Digits::default() });
+                let (digits, strays) = (Digits::default(), StrayTexts::default());
+                self.seen.push(InferredColumn { name, kind, digits, strays });
                 at
             }
         };
@@ -220,6 +278,21 @@ impl Columns {
         column.kind = column.kind.and(kind);
         if matches!(kind, ValueKind::Integer | ValueKind::Float) {
             column.digits.see(value);
+        }
+        match kind {
+            // JSON's texts have their quotes.
+            ValueKind::Text => column.stray(value.trim_matches('"'), &self.file, self.row),
+            // Neither numbers nor days.
+            ValueKind::Boolean | ValueKind::Time | ValueKind::Texts | ValueKind::Json => {
+                column.strays = StrayTexts::Texts;
+            }
+            ValueKind::Nothing
+            | ValueKind::Integer
+            | ValueKind::Whole
+            | ValueKind::Float
+            | ValueKind::Date
+            | ValueKind::Stamp
+            | ValueKind::Instant => {}
         }
     }
 
@@ -229,6 +302,11 @@ impl Columns {
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.seen.iter().map(|column| column.name.as_str())
+    }
+
+    /// Columns of texts that are numbers or days elsewhere.
+    pub(super) fn foreign(&self) -> Vec<ForeignColumn> {
+        self.seen.iter().filter_map(InferredColumn::foreign).collect()
     }
 
     pub(super) fn fields(&self) -> Vec<Field> {
@@ -312,5 +390,34 @@ mod tests {
         assert_eq!(ValueKind::Integer.and(ValueKind::Boolean), ValueKind::Text);
         assert_eq!(ValueKind::Date.and(ValueKind::Instant), ValueKind::Instant);
         assert_eq!(ValueKind::Texts.and(ValueKind::Text), ValueKind::Json);
+    }
+
+    #[test]
+    fn a_column_of_numbers_or_days_of_another_country_is_told_with_its_first_row() {
+        for (values, expected) in [
+            (&["1", "2,5", "1.234,56"][..], Some((ForeignForm::DecimalComma, 2))),
+            (&["\"1,5\""], Some((ForeignForm::DecimalComma, 1))),
+            (&["\"1,000\"", "7", "\"2,000\""], Some((ForeignForm::EitherComma, 1))),
+            (&["\"1,000\"", "\"2,5\""], Some((ForeignForm::DecimalComma, 2))),
+            (&["2024-12-31", "", "31.12.2024"], Some((ForeignForm::Day, 3))),
+            (&["1,234.5", "7.5"], Some((ForeignForm::Thousands, 1))),
+            (&["2,5", "n/a"], None),
+            (&["n/a", "2,5"], None),
+            (&["1", "2.5"], None),
+            (&["true", "7"], None),
+            (&["true", "2,5"], None),
+            (&["2,5", "10:15:00"], None),
+            (&["00501"], None),
+        ] {
+            let mut columns = Columns::default();
+            columns.begin_file("a.csv");
+            for value in values {
+                columns.begin_row();
+                columns.see("n", ValueKind::text(value), value);
+            }
+            let told = columns.foreign();
+            assert!(told.iter().all(|one| (one.column.as_str(), one.file.as_str()) == ("n", "a.csv")), "{told:?}");
+            assert_eq!(told.first().map(|one| (one.form, one.row)), expected, "{values:?}");
+        }
     }
 }

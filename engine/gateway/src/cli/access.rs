@@ -2,6 +2,7 @@
 //! the metadata's seed data, from the rows beside it, or from a file. Rights are those that `serve` gives.
 
 mod describe;
+mod known;
 mod rows;
 mod verdicts;
 
@@ -9,7 +10,7 @@ use super::args::AccessArgs;
 use super::sql::unknown_user;
 use super::{Ended, load, written};
 use crate::config::diagnostic::nearest;
-use crate::governance::{Governance, configured_members};
+use crate::governance::{Governance, configured_members, configured_users};
 use crate::metadata;
 use crate::naming::sql_names;
 use crate::output::{Output, Stream};
@@ -34,10 +35,10 @@ pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
     };
     let object = find_object(&governance.snapshot, &args.object)?.to_owned();
     let mut rows = Rows::of_metadata(&governance)?;
-    let governance = match given {
+    let mut governance = match &given {
         None => governance,
         Some(given) => {
-            rows.replace(given);
+            rows.replace(given.clone());
             let Governance { snapshot, row_files, .. } = governance;
             match Governance::with_rows(snapshot, row_files, rows.system(), &config.extensions) {
                 Ok(governance) => governance,
@@ -45,8 +46,10 @@ pub(super) fn run(args: &AccessArgs, output: &mut Output) -> Result<Ended> {
             }
         }
     };
-    let mut governance = governance;
     governance.facts.configured_members = configured_members(&config.users);
+    governance.facts.configured_users = configured_users(&config);
+    known::sets_of(user, &governance)?;
+    given.as_ref().map_or(Ok(()), |given| known::names_of(given, &governance))?;
     let now_ms = chrono::Utc::now().timestamp_millis();
     let principal = resolve_principal((*user.principal).clone(), &governance.policies, &governance.facts, now_ms);
     let evaluator = Evaluator { policy: &governance.policies, principal: &principal, facts: &governance.facts, now_ms };

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod cross_references;
+mod effects;
 mod files;
 mod history;
 mod hooks;
@@ -9,18 +10,20 @@ mod rules;
 mod values;
 mod worker;
 
+pub(super) use rules::unknown_sets;
 pub(super) use worker::examine as examine_worker;
 
 use super::args::CheckArgs;
 use super::{Ended, default_config, written};
 use crate::config::diagnostic::nearest;
 use crate::config::worker::is_worker;
-use crate::config::{self, Config, SourceKind};
+use crate::config::{self, Config, SourceKind, User};
 use crate::governance::Governance;
 use crate::init::{ROWS, UntriedTable, of_configuration};
 use crate::metadata::{self, declared_sets};
 use crate::output::{Output, Stream};
 use crate::wiring::{webhook_findings, write_findings};
+use effects::Members;
 use querygate_extension::{Extensions, Kind};
 use querygate_metadata::load::LoadError;
 use querygate_metadata::load::{LoadOptions, load};
@@ -33,7 +36,27 @@ use std::path::Path;
 pub(super) fn unusable_rules(config: &Config, extensions: &Extensions) -> Option<usize> {
     let loaded = metadata::load_configured(config).ok()?;
     let governance = Governance::of(loaded, 1, extensions).ok()?;
-    Some(rules::unusable(&governance.policies).len())
+    Some(rules::unusable(&Members::of(&governance, &config.users)).len())
+}
+
+/// What is to be said of metadata and the rows beside it, to these users among others. Opens no source and no file.
+pub(crate) fn metadata_findings(governance: &Governance, users: &[User]) -> Vec<Diagnostic> {
+    let (snapshot, policies) = (&governance.snapshot, &governance.policies);
+    let members = Members::of(governance, users);
+    [
+        rules::unusable(&members),
+        rules::of_writes(policies),
+        rules::unevaluated_hooks(policies),
+        effects::comparisons(&members),
+        rules::memberships(governance),
+        rules::dropped(policies),
+        rules::only_asked(policies),
+        rules::formulas(policies),
+        hooks::findings(snapshot),
+        values::findings(snapshot),
+        capabilities::findings(governance),
+    ]
+    .concat()
 }
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
@@ -46,7 +69,7 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Ended> {
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         check.configuration(&path)?;
     } else {
-        check.metadata(&path, &metadata::unconfigured(&extensions))?;
+        check.metadata(&path, &metadata::unconfigured(&extensions), &[])?;
     }
     let (errors, warnings) = (check.errors, check.warnings);
     let verdict = if errors == 0 { "good" } else { "not usable" };
@@ -91,7 +114,7 @@ pub(super) fn examine(path: &Path, extensions: &Extensions) -> Result<Checked> {
     Ok(Checked { good, findings: check.findings })
 }
 
-pub(super) fn count(number: usize, what: &str) -> String {
+pub(crate) fn count(number: usize, what: &str) -> String {
     match (number, what.strip_suffix('y')) {
         (1, _) => format!("1 {what}"),
         (_, Some(stem)) => format!("{number} {stem}ies"),
@@ -146,7 +169,7 @@ impl<'a> Check<'a> {
             self.report(config::diagnostic::Report { file, text, diagnostics: vec![missing] })?;
             return Ok(Some((config, None)));
         }
-        let governance = self.metadata(&config.metadata.path, &metadata::load_options(&config))?;
+        let governance = self.metadata(&config.metadata.path, &metadata::load_options(&config), &config.users)?;
         if let Some(governance) = &governance {
             self.across(&config, governance)?;
             let diagnostics = cross_references::findings(&config, governance);
@@ -170,7 +193,7 @@ impl<'a> Check<'a> {
     }
 
     /// What serving reads of the metadata and beside it, read the same way.
-    fn metadata(&mut self, path: &Path, options: &LoadOptions) -> Result<Option<Governance>> {
+    fn metadata(&mut self, path: &Path, options: &LoadOptions, users: &[User]) -> Result<Option<Governance>> {
         let loaded = match load(path, options) {
             Ok(loaded) => loaded,
             Err(errors) => return self.refused(&errors),
@@ -187,23 +210,8 @@ impl<'a> Check<'a> {
             Ok(governance) => governance,
             Err(errors) => return self.refused(&errors),
         };
-        let (snapshot, policies) = (&governance.snapshot, &governance.policies);
-        let unusable = rules::unusable(policies);
-        unusable.iter().try_for_each(|finding| self.tell(finding))?;
-        rules::of_writes(policies).iter().try_for_each(|finding| self.tell(finding))?;
-        rules::memberships(&governance).iter().try_for_each(|finding| self.tell(finding))?;
-        let platform = metadata::platform_policies(snapshot);
-        let own = policies.dropped_as_meant().into_iter().filter(|(_, name, _)| !platform.contains(*name));
-        for (object, name, why) in own {
-            self.warn(&format!("`{name}` on {object} cannot be compiled and drops out: {why}"))?;
-        }
-        for (object, hook) in policies.all_only_asked() {
-            self.warn(&format!("{object} is read by questions alone, and not by SQL: the hook `{hook}` has no filter that stands for it"))?;
-        }
-        rules::formulas(policies).iter().try_for_each(|finding| self.tell(finding))?;
-        hooks::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
-        values::findings(snapshot).iter().try_for_each(|finding| self.tell(finding))?;
-        capabilities::findings(&governance).iter().try_for_each(|finding| self.tell(finding))?;
+        metadata_findings(&governance, users).iter().try_for_each(|finding| self.tell(finding))?;
+        let snapshot = &governance.snapshot;
         let fields: usize = snapshot.objects.values().map(|object| object.declared_fields()).sum();
         self.line(&format!(
             "metadata: {}, {}, {}, {}, {}, {}, {}",
@@ -237,7 +245,7 @@ impl<'a> Check<'a> {
         if self.quiet && finding.severity == Severity::Warning {
             return Ok(());
         }
-        metadata::render(finding, Stream::Out, self.output).map_err(written)
+        metadata::render(&rules::excerpt(finding), Stream::Out, self.output).map_err(written)
     }
 
     /// What stands against changes that the configuration and the metadata allow.
@@ -344,7 +352,7 @@ impl CheckFinding {
 }
 
 /// Sets of the platform itself.
-fn is_built_in(set: &str) -> bool {
+pub(super) fn is_built_in(set: &str) -> bool {
     matches!(set, "admin_full_access" | "organization_admin" | "member_default" | "viewer_readonly")
 }
 

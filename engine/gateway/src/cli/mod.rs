@@ -107,7 +107,7 @@ fn dispatch(command: Command, output: &mut Output) -> Result<Ended> {
 }
 
 pub(crate) use args::{InitArgs, IntrospectArgs, SourceArgs};
-pub(crate) use check::configuration as check_configuration;
+pub(crate) use check::{configuration as check_configuration, count, metadata_findings};
 pub(crate) use sql::show_rows;
 pub(crate) use user::checked_entry as user_entry;
 

@@ -8,6 +8,7 @@ use crate::naming::{quoted, sql_names};
 use crate::output::Output;
 use crate::serve::Threads;
 use crate::shell::{Format, Shell};
+use crate::wiring::FINDINGS;
 use querygate_query_api::service::{ClientInfo, Door};
 use querygate_types::{Error, ErrorCode, Result};
 use std::path::Path;
@@ -81,7 +82,8 @@ fn with_shell(
     let mut config = load(&config.file(), output)?;
     let user = choose(&config, user.user.as_deref())?.clone();
     if std::env::var_os("QUERYGATE_LOG").is_none() {
-        "warn".clone_into(&mut config.log.filter);
+        // Warnings of the metadata are for `querygate check`.
+        config.log.filter = format!("warn,{FINDINGS}=error");
     }
     crate::logging::start(&config.log);
     let threads = Threads::start(&config)?;

@@ -1,5 +1,6 @@
 //! Commands, run in this process, with their output captured.
 
+mod known_ids;
 use super::*;
 use std::fs;
 use tempfile::TempDir;

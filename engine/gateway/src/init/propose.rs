@@ -2,10 +2,25 @@
 
 use crate::introspect::TableNames;
 
+/// What a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RuleSubject {
+    /// Which rows are seen.
+    Rows,
+    /// How a field is seen, and whether it is.
+    Field,
+    /// That rows are seen with their master.
+    Master,
+}
+
 /// One rule to think about.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Proposal {
     pub(super) words: String,
+    pub(super) subject: RuleSubject,
+    /// The object and its field that suggest it.
+    pub(super) object: String,
+    pub(super) field: String,
     /// Where the line goes, and the line.
     pub(super) place: &'static str,
     pub(super) line: String,
@@ -79,13 +94,21 @@ pub(super) fn proposals(tables: &[TableNames]) -> Vec<Proposal> {
         let place = "permissions[].rowLevelSecurity";
         for column in &table.fields {
             let name = column.as_str();
-            if OWNERS.contains(&name) {
-                let words = format!("{}: `{name}` looks like an owner: own rows only", table.object);
-                all.push(Proposal { words, place, line: rows(name, "id") });
+            let of_rows = if OWNERS.contains(&name) {
+                Some(("looks like an owner: own rows only", "id"))
             } else if GROUPS.contains(&name) {
-                let words = format!("{}: `{name}` looks like a group: only the rows of one's own", table.object);
-                all.push(Proposal { words, place, line: rows(name, name) });
-            }
+                Some(("looks like a group: only the rows of one's own", name))
+            } else {
+                None
+            };
+            all.extend(of_rows.map(|(looks, attribute)| Proposal {
+                words: format!("{}: `{name}` {looks}", table.object),
+                subject: RuleSubject::Rows,
+                object: table.object.clone(),
+                field: name.to_owned(),
+                place,
+                line: rows(name, attribute),
+            }));
             all.extend(sensitive(&table.object, name));
         }
         // A row whose parent is one of its own table would be visible only with a chain that never ends.
@@ -94,6 +117,9 @@ pub(super) fn proposals(tables: &[TableNames]) -> Vec<Proposal> {
         {
             all.push(Proposal {
                 words: format!("{}: visible with its `{parent}`, by `{field}`", table.object),
+                subject: RuleSubject::Master,
+                object: table.object.clone(),
+                field: field.clone(),
                 place: "the object, and the type of the field",
                 line: format!(
                     "\"sharingModel\": \"controlled_by_parent\", \"{field}\": {{\"type\": \"master_detail\", …}}"
@@ -108,17 +134,17 @@ fn sensitive(object: &str, field: &str) -> Option<Proposal> {
     let is =
         |name: &str| field == name || field.ends_with(&format!("_{name}")) || field.starts_with(&format!("{name}_"));
     let (_, cover, what) = SENSITIVE.iter().find(|(names, _, _)| names.iter().any(|name| is(name)))?;
-    Some(match cover {
-        Cover::Mask(rule) => Proposal {
-            words: format!("{object}: `{field}` looks like {what}: mask it"),
-            place: FIELD,
-            line: format!("\"maskingRule\": {rule}"),
-        },
-        Cover::Hide => Proposal {
-            words: format!("{object}: `{field}` looks like {what}: hide it"),
-            place: "permissions[].fields",
-            line: format!("\"{object}.{field}\": {{\"readable\": false}}"),
-        },
+    let (looks, place, line) = match cover {
+        Cover::Mask(rule) => ("mask it", FIELD, format!("\"maskingRule\": {rule}")),
+        Cover::Hide => ("hide it", "permissions[].fields", format!("\"{object}.{field}\": {{\"readable\": false}}")),
+    };
+    Some(Proposal {
+        words: format!("{object}: `{field}` looks like {what}: {looks}"),
+        subject: RuleSubject::Field,
+        object: object.to_owned(),
+        field: field.to_owned(),
+        place,
+        line,
     })
 }
 

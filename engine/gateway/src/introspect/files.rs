@@ -2,7 +2,9 @@
 
 use super::{Found, FoundColumn, Holds};
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use querygate_files::{CsvOptions, FileFormat, FilesConfig, FilesSource, FoundTable, Inferred, OmittedPath};
+use querygate_files::{
+    CsvOptions, FileFormat, FilesConfig, FilesSource, ForeignColumn, ForeignForm, FoundTable, Inferred, OmittedPath,
+};
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, Result};
 use serde_json::{Map, Value, json};
@@ -52,9 +54,36 @@ fn found(table: &FoundTable, inferred: &Inferred) -> Found {
         columns: columns(&inferred.schema, &table.format),
         file: written(table),
         lists_ignored: true,
-        guesses: sampled.into_iter().chain(encoding).collect(),
+        guesses: sampled
+            .into_iter()
+            .chain(encoding)
+            .chain(inferred.foreign.iter().map(|one| foreign_note(table, one)))
+            .collect(),
         ..Found::default()
     }
+}
+
+/// Why a column is of texts though all of its values are numbers or days, and what to do. There is no setting that reads them otherwise.
+fn foreign_note(table: &FoundTable, foreign: &ForeignColumn) -> String {
+    let ForeignColumn { column, form, file, row } = foreign;
+    let (what, plain, view) = match form {
+        ForeignForm::DecimalComma => {
+            ("a number with a decimal comma", "1234.56", "replace(replace(c, '.', ''), ',', '.')::numeric")
+        }
+        ForeignForm::Thousands => {
+            ("a number with signs between its thousands", "1234.56", "replace(c, ',', '')::numeric")
+        }
+        ForeignForm::EitherComma => (
+            "a comma that parts thousands or stands before places",
+            "1000 or 1.000",
+            "replace(c, ',', '')::numeric, or replace(c, ',', '.')::numeric",
+        ),
+        ForeignForm::Day => ("a day in another form", "2024-12-31", "to_date(c, 'DD.MM.YYYY')"),
+    };
+    format!(
+        "as text: {}.{column} (row {row} of {file} has {what}; write it as {plain}, or serve a view with such as {view})",
+        table.pattern
+    )
 }
 
 /// How its files are written, where their name does not say it.
@@ -222,5 +251,41 @@ mod tests {
         let one = read(&folder.path().join("tabs.tsv")).await.unwrap().0;
         assert_eq!(one.len(), 1);
         assert!(read(&folder.path().join("gone.csv")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn numbers_and_days_of_other_countries_are_told_with_a_row_and_what_to_do() {
+        let folder = folder_of(&[
+            ("sales.csv", "id;amount;sold;note\n1;12;2024-12-30;n\n2;1.234,56;31.12.2024;m\n"),
+            ("plain.csv", "id,amount,sold\n1,1234.56,2024-12-31\n"),
+            ("more/a.csv", "n\n1\n"),
+            ("more/b.csv", "n\n2\n\"1,234.5\"\n"),
+        ]);
+        let (tables, _) = read(folder.path()).await.unwrap();
+        let told: Vec<(&str, Vec<String>)> =
+            tables.iter().map(|table| (table.remote.as_str(), table.notes())).collect();
+        let expected = [
+            (
+                "more",
+                vec![
+                    "as text: more.n (row 2 of more/b.csv has a number with signs between its thousands; write it as 1234.56, \
+                or serve a view with such as replace(c, ',', '')::numeric)",
+                ],
+            ),
+            ("plain.csv", vec![]),
+            (
+                "sales.csv",
+                vec![
+                    "as text: sales.csv.amount (row 2 of sales.csv has a number with a decimal comma; write it as 1234.56, \
+                or serve a view with such as replace(replace(c, '.', ''), ',', '.')::numeric)",
+                    "as text: sales.csv.sold (row 2 of sales.csv has a day in another form; write it as 2024-12-31, \
+                or serve a view with such as to_date(c, 'DD.MM.YYYY'))",
+                ],
+            ),
+        ];
+        assert_eq!(told.len(), expected.len());
+        for ((table, notes), (name, lines)) in told.iter().zip(&expected) {
+            assert_eq!((*table, notes.iter().map(String::as_str).collect::<Vec<_>>()), (*name, lines.clone()));
+        }
     }
 }

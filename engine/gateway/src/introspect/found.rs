@@ -1,5 +1,6 @@
 //! What introspection finds in a source, in the metadata's types.
 
+use querygate_driver_api::remote::TableKind;
 use querygate_metadata::model::{EnumType, ItemType, TextType, ValueType};
 use querygate_types::ReferentialAction;
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ pub(super) struct Found {
     pub(super) remote: String,
     /// Its schema, if the metadata must say so; `remote` begins with it.
     pub(super) schema: Option<String>,
-    /// Its rows are those of other tables, read with the rights of the source's login.
-    pub(super) is_view: bool,
+    /// Where its rows are from.
+    pub(super) kind: TableKind,
     pub(super) columns: Vec<FoundColumn>,
     /// Columns of the primary key, in its order.
     pub(super) primary_key: Vec<String>,

@@ -7,7 +7,7 @@ use crate::wiring::readable::refusal;
 use futures::{StreamExt, TryStreamExt, stream};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::identifier::{Identifier, TableRef};
-use querygate_driver_api::remote::{Index, KeyKind, RemoteColumn, RemoteTable, TableKind};
+use querygate_driver_api::remote::{Index, KeyKind, RemoteColumn, RemoteTable};
 use querygate_driver_api::value::ValueType as Native;
 use querygate_metadata::model::{EnumType, TextType, ValueType};
 use querygate_types::{Error, Result};
@@ -101,7 +101,7 @@ fn table_of(table: &RemoteTable, reading: &Reading<'_>) -> Found {
     Found {
         remote: (reading.known_as)(&table.table),
         schema: (reading.schema)(&table.table),
-        is_view: table.kind == TableKind::View,
+        kind: table.kind,
         columns: columns.collect(),
         primary_key: texts(&table.primary_key),
         primary_key_name: kept_by(table, &table.primary_key, |keeps| keeps == Some(KeyKind::Primary))

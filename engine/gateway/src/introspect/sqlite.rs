@@ -2,6 +2,7 @@
 
 use super::{Found, FoundColumn, FoundKey, FoundReference, Holds};
 use crate::naming::quoted;
+use querygate_driver_api::remote::TableKind;
 use querygate_metadata::model::ValueType;
 use querygate_types::{Error, ErrorCode, ReferentialAction, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -30,9 +31,9 @@ pub(super) async fn read(path: &Path) -> Result<(Vec<Found>, Vec<String>)> {
             left_out.push(format!("left out: {name} (a virtual table)"));
             continue;
         }
-        let is_view = row.try_get(2).map_err(failed)?;
+        let kind = if row.try_get(2).map_err(failed)? { TableKind::View } else { TableKind::Table };
         match table(&mut connection, &name).await {
-            Ok(found) => tables.push(Found { is_view, ..found }),
+            Ok(found) => tables.push(Found { kind, ..found }),
             Err(error) => left_out.push(format!("left out: {name} ({})", reason(&error))),
         }
     }

@@ -1,16 +1,16 @@
 //! One version of the gate's state from the configured files: metadata, facts, policies, source tables, views.
 
 use super::sources::Sources;
+use crate::cli::{count, metadata_findings};
 use crate::config::{Config, HiddenColumns, MaskInPredicates, View};
 use crate::governance::{Governance, configured_members, configured_users};
-use crate::metadata::{load_options, platform_policies};
+use crate::metadata::load_options;
 use crate::naming::sql_names;
 use querygate_catalog::deployment::{Deployment, SourceStatus, ViewDefinition};
+use querygate_metadata::Severity;
 use querygate_metadata::load::{LoadError, load};
 use querygate_metadata::model::Snapshot;
-use querygate_policy::CompiledPolicy;
 use querygate_types::{Error, ErrorCode, Result};
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Builds deployments; sources are opened once and shared by all versions that have them.
@@ -77,7 +77,7 @@ impl Builder {
 
     /// Loads everything anew, for the sources in force.
     pub(super) async fn build(&self, version: u64, config: &Config) -> Result<Deployment> {
-        let governance = Self::governance(version, config).await?;
+        let (governance, _) = tell(Self::governance(version, config).await?, config).await?;
         Ok(Self::deploy(version, config, governance, &self.sources()).await)
     }
 
@@ -103,11 +103,6 @@ impl Builder {
     /// The state of a gate, with the tables that its sources have now.
     pub(super) async fn deploy(version: u64, config: &Config, governance: Governance, opened: &Sources) -> Deployment {
         let Governance { snapshot, row_files, facts, policies, .. } = governance;
-        warn_of_unusable(&policies);
-        warn_of_dropped(&policies);
-        for (object, field, reason) in policies.uncomputed() {
-            tracing::warn!(object, field, reason, "a formula does not compile and its field is not served");
-        }
         let (tables, sources) = opened.tables(&snapshot, &row_files).await;
         let views = views(config, &snapshot);
         Deployment {
@@ -147,30 +142,36 @@ fn views(config: &Config, snapshot: &Snapshot) -> Vec<ViewDefinition> {
         .collect()
 }
 
-/// One line per rule and object: what is not shown for them is refused to readers.
-fn warn_of_unusable(policies: &CompiledPolicy) {
-    for rule in policies.unusable() {
-        let (object, name, reason) = (rule.object, rule.rule, rule.reason);
-        tracing::error!(object, rule = name, reason, place = %rule.location, "a rule cannot be applied");
-    }
-}
+/// The target in the log of findings in the metadata.
+pub(crate) const FINDINGS: &str = "querygate::metadata";
 
-/// One line per policy and reason, however many objects it is about.
-fn warn_of_dropped(policies: &CompiledPolicy) {
-    let mut grouped: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    let platform = platform_policies(policies.snapshot());
-    let own = policies.dropped_as_meant().into_iter().filter(|(_, name, _)| !platform.contains(*name));
-    for (object, policy, reason) in own {
-        grouped.entry((policy, reason)).or_default().push(object);
+/// Tells the log what `querygate check` says of the metadata; what has no effect here is counted only. Gives the numbers of errors and of
+/// warnings in words; `None`: there are none.
+///
+/// # Errors
+/// Internal ones.
+pub(super) async fn tell(governance: Governance, config: &Config) -> Result<(Governance, Option<String>)> {
+    let users = config.users.clone();
+    let found = move || {
+        let findings = metadata_findings(&governance, &users);
+        (governance, findings)
+    };
+    // It compiles scripts.
+    let (governance, findings) = tokio::task::spawn_blocking(found).await.map_err(Error::internal)?;
+    for finding in &findings {
+        let (place, message, hint) = (&finding.location, &finding.message, finding.hint.as_deref().unwrap_or_default());
+        match finding.severity {
+            Severity::Error => tracing::error!(target: FINDINGS, %place, hint, "{message}"),
+            Severity::Warning => tracing::warn!(target: FINDINGS, %place, hint, "{message}"),
+        }
     }
-    for ((policy, reason), objects) in grouped {
-        let first = objects.first().copied().unwrap_or_default();
-        tracing::warn!(
-            policy,
-            reason,
-            objects = objects.len(),
-            first,
-            "a row policy does not compile there and counts as denying"
-        );
+    let idle = governance.snapshot.warnings.len();
+    if idle > 0 {
+        tracing::warn!(target: FINDINGS, warnings = idle, "metadata has what has no effect here: `querygate check` names it");
     }
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = findings.len() - errors;
+    let counted = [(errors, "error"), (warnings, "warning")].into_iter().filter(|(number, _)| *number > 0);
+    let told: Vec<String> = counted.map(|(number, what)| count(number, what)).collect();
+    Ok((governance, (!told.is_empty()).then(|| told.join(" and "))))
 }

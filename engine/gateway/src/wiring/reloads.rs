@@ -1,6 +1,6 @@
 //! A running gate takes what its files say now, as a whole or not at all.
 
-use super::deployment::Builder;
+use super::deployment::{Builder, tell};
 use super::metadata_webhooks::{self, Declarations};
 use super::{events, measure};
 use crate::config::{Config, Taken, reread};
@@ -91,6 +91,11 @@ impl Reloads {
         let version = self.engine.deployment().version + 1;
         let governance = Builder::governance(version, &config).await?;
         metadata_webhooks::check(&config, &governance.snapshot)?;
+        let (governance, told) = match what {
+            Anew::Everything => tell(governance, &config).await?,
+            // Of a source that is back, nothing of the metadata is new.
+            Anew::Named => (governance, None),
+        };
         // Whom nothing lets in any more waits for no source.
         let ended = self.users.replace(users);
         if let Some(certificates) = certificates {
@@ -99,7 +104,8 @@ impl Reloads {
         let deployment = Builder::deploy(version, &config, governance, &sources).await;
         measure::soon(&deployment).await;
         let snapshot = Arc::clone(&deployment.snapshot);
-        let summary = format!("version {version}: {} objects", deployment.snapshot.objects.len());
+        let told = told.map(|told| format!(", {told} of which the log says more")).unwrap_or_default();
+        let summary = format!("version {version}: {} objects{told}", deployment.snapshot.objects.len());
         self.engine.replace(deployment)?;
         self.builder.replace(config, sources);
         (*self.waiting.write().unwrap_or_else(PoisonError::into_inner)).clone_from(&waiting);

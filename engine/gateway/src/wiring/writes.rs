@@ -164,8 +164,10 @@ async fn table(sources: &Sources, driver: &dyn Driver, object: &Object) -> Resul
     let Some(writer) = driver.writer() else { return Ok(Vec::new()) };
     let described = driver.describe(&sources.reference(object)?).await?;
     match described.kind {
-        TableKind::Table => {}
-        TableKind::View => return Ok(vec!["it is a view of its source, and is not changed".to_owned()]),
+        TableKind::Table | TableKind::ForeignTable => {}
+        TableKind::View | TableKind::MaterializedView => {
+            return Ok(vec!["it is a view of its source, and is not changed".to_owned()]);
+        }
     }
     let mut reasons = Vec::new();
     if described.primary_key.is_empty() && !object.key().is_empty() {

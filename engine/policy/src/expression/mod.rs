@@ -1,11 +1,13 @@
 //! Policy expressions: CEL source to a template once per snapshot, a template to a row filter per principal.
 
+mod comparands;
 mod compile;
 mod spelling;
 mod template;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use comparands::Comparand;
 pub(crate) use compile::{compile, parse};
 pub(crate) use template::{Provenance, Template, compare, member, text_test};
 

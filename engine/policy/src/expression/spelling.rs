@@ -68,8 +68,17 @@ pub(super) fn modernize(source: &str) -> String {
     out
 }
 
-/// Words and signs of other languages, with what CEL writes.
-const WORDS: [(&str, &str); 3] = [("and", "&&"), ("or", "||"), ("not", "!")];
+/// Words and signs of other languages, with what CEL writes. A word that another one begins with comes after it.
+const WORDS: [(&str, &str); 8] = [
+    ("is not null", "!= null"),
+    ("is null", "== null"),
+    ("not like", "!x.contains('text')"),
+    ("like", "x.contains('text'), x.startsWith('text') or x.endsWith('text')"),
+    ("between", ">= and <="),
+    ("and", "&&"),
+    ("or", "||"),
+    ("not", "!"),
+];
 const SIGNS: [(&str, &str); 3] = [("<>", "!="), ("&", "&&"), ("|", "||")];
 
 /// The first word or sign outside of quotes that other languages have where CEL has another, and that one. For a text that is no CEL.
@@ -161,6 +170,11 @@ mod tests {
             ("a == 1 or b == 2", Some(("'or'", "||"))),
             ("not a == 1", Some(("'not'", "!"))),
             ("a <> 1", Some(("'<>'", "!="))),
+            ("a IS NULL && b", Some(("'IS NULL'", "== null"))),
+            ("b == 1 && a is not null", Some(("'is not null'", "!= null"))),
+            ("a NOT LIKE 'x%'", Some(("'NOT LIKE'", "!x.contains('text')"))),
+            ("a like 'x%'", Some(("'like'", "x.contains('text'), x.startsWith('text') or x.endsWith('text')"))),
+            ("a BETWEEN 1 AND 2", Some(("'BETWEEN'", ">= and <="))),
             ("a == 1 & b == 2", Some(("'&'", "&&"))),
             ("a == 1 | b == 2", Some(("'|'", "||"))),
             ("a == 1 && b == 2 || c == 3 | d == 4", Some(("'|'", "||"))),

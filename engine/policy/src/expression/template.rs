@@ -118,7 +118,8 @@ fn resolve(term: &Term, principal: &Principal) -> Result<(Scalar, Provenance), D
     }
 }
 
-fn scalar(key: &str, principal: &Principal) -> Result<Scalar, DropReason> {
+/// A value of a user.
+pub(super) fn scalar(key: &str, principal: &Principal) -> Result<Scalar, DropReason> {
     let absent = || DropReason::new(format!("current_user.{key} has no value"));
     match key {
         "id" => Ok(Scalar::Text(principal.user_id.clone())),
@@ -134,7 +135,8 @@ fn scalar(key: &str, principal: &Principal) -> Result<Scalar, DropReason> {
     }
 }
 
-fn list(key: &str, principal: &Principal) -> Result<Vec<Scalar>, DropReason> {
+/// The members of a list of a user.
+pub(super) fn list(key: &str, principal: &Principal) -> Result<Vec<Scalar>, DropReason> {
     let texts: Vec<Scalar> = match key {
         "positions" => principal.positions.iter().cloned().map(Scalar::Text).collect(),
         "org_user_ids" => principal.org_user_ids.iter().cloned().map(Scalar::Text).collect(),

@@ -15,7 +15,7 @@ use std::path::Path;
 pub(super) type Row = Map<String, Value>;
 
 /// Records by object, with their places.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
     by_object: BTreeMap<String, Vec<PlacedRow>>,
 }
@@ -71,6 +71,18 @@ impl Rows {
     /// Takes the rows of each object that is given in place of its own.
     pub(super) fn replace(&mut self, given: Self) {
         self.by_object.extend(given.by_object);
+    }
+
+    /// Names of the objects of which there are rows, or none.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &str> {
+        self.by_object.keys().map(String::as_str)
+    }
+
+    /// Users of memberships and shares, with the places that name them.
+    pub(super) fn user_ids(&self) -> impl Iterator<Item = (&str, &Location)> {
+        let own = self.by_object.iter().filter(|(object, _)| object.starts_with("sys_"));
+        own.flat_map(|(_, rows)| rows)
+            .filter_map(|placed| Some((placed.row.get("user_id")?.as_str()?, &placed.location)))
     }
 
     /// Memberships, shares and stored sets.

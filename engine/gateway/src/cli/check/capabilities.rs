@@ -1,7 +1,6 @@
 //! What a check says of permissions that objects and fields require, that the metadata declares, and that no permission set gives. Those that
 //! it does not declare either are the loader's to warn of.
 
-use super::rules::excerpt;
 use crate::governance::Governance;
 use querygate_metadata::model::{Location, Object};
 use querygate_metadata::{Diagnostic, Severity};
@@ -38,7 +37,7 @@ fn required(object: &Object) -> BTreeSet<&str> {
 
 fn finding(what: &str, lost: &str, at: &Location, effect: &str) -> Diagnostic {
     let message = format!("{what} requires the permission '{lost}', which no permission set gives: {effect}");
-    let mut finding = excerpt(Diagnostic::at(Severity::Warning, at, &message));
+    let mut finding = Diagnostic::at(Severity::Warning, at, &message);
     finding.hint = Some(format!("Add '{lost}' to `systemPermissions` of a permission set."));
     finding
 }

@@ -1,7 +1,6 @@
 //! What a check says of files beside the configuration that serving opens: certificates, keys and the audit file, before anything else,
 //! sources that are local files, and tables without files. Writes nothing.
 
-use super::rules::excerpt;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::{Config, FileStore, Source, SourceKind};
 use crate::introspect::Unreadable;
@@ -66,7 +65,7 @@ pub(super) fn absent_tables(snapshot: &Snapshot, fileless: &[(String, Unreadable
         let object = snapshot.object(&found.table)?;
         let (files, name, reason) = (object.table_name(), &object.name, &found.reason);
         let message = format!("the files `{files}` of '{name}' cannot be read in source `{source}`: {reason}");
-        let mut finding = excerpt(Finding::at(Severity::Warning, &object.location, &message));
+        let mut finding = Finding::at(Severity::Warning, &object.location, &message);
         let hint = "`external.remoteName` is a file, a folder or a pattern below the source's folder.";
         finding.hint = Some(hint.to_owned());
         Some(finding)

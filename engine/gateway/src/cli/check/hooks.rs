@@ -20,6 +20,9 @@ impl Host for Nobody {
 }
 
 pub(super) fn findings(snapshot: &Snapshot) -> Vec<Diagnostic> {
+    if snapshot.hooks.is_empty() {
+        return Vec::new();
+    }
     let mut sandbox = Sandbox::new();
     let mut found = Vec::new();
     for declared in &snapshot.hooks {
@@ -27,7 +30,7 @@ pub(super) fn findings(snapshot: &Snapshot) -> Vec<Diagnostic> {
         let Ok(hook) = Hook::read(declared) else { continue };
         let Some(why) = hook.body.script().and_then(|script| mistake(&mut sandbox, script)) else { continue };
         let message = format!("the script of hook '{}' is no JavaScript: {why}", declared.name);
-        let mut finding = super::rules::excerpt(Diagnostic::at(Severity::Warning, &declared.location, &message));
+        let mut finding = Diagnostic::at(Severity::Warning, &declared.location, &message);
         finding.hint = Some("Changes that it is called for fail with 38000.".to_owned());
         found.push(finding);
     }

@@ -1,14 +1,16 @@
 //! What a check says of rules and rows: those that cannot be applied or understood, with their places.
 
+use super::effects::Members;
 use crate::config::diagnostic::nearest;
 use crate::governance::Governance;
-use crate::metadata::declared_sets;
+use crate::metadata::{declared_sets, platform_policies};
 use crate::wiring::{MEMORY_SOURCE_BYTES_MAX, memory_rows};
 use querygate_metadata::load::{RowFile, RowReader};
 use querygate_metadata::model::{Location, Snapshot};
 use querygate_metadata::{Diagnostic, Severity};
+use querygate_policy::CompiledPolicy;
 use querygate_policy::rules::RuleFault;
-use querygate_policy::{CompiledPolicy, UnusableRule};
+use querygate_policy::unusable::UnusableRule;
 use querygate_types::Error;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -18,22 +20,64 @@ use std::io::BufReader;
 const EXCERPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Rules that cannot be applied: reads of their objects are refused, or what they share is not shared.
-pub(super) fn unusable(policies: &CompiledPolicy) -> Vec<Diagnostic> {
-    // A rule for every object says the same of each of them.
+pub(super) fn unusable(members: &Members<'_>) -> Vec<Diagnostic> {
+    let policies = &members.governance.policies;
+    let finding = |first: &UnusableRule, more: &str| {
+        let (rule, object, reason) = (&first.rule, &first.object, &first.reason);
+        let message = format!("rule '{rule}' cannot be applied to '{object}'{more}: {reason}");
+        let mut finding = Diagnostic::at(Severity::Error, &first.location, &message);
+        let hints = [hint(first, policies.snapshot()), members.effect(first)];
+        finding.hint = Some(hints.into_iter().flatten().collect::<Vec<_>>().join(" ")).filter(|hint| !hint.is_empty());
+        finding
+    };
+    grouped(policies.unusable(), finding)
+}
+
+/// One finding for each rule and reason: a rule for every object says of each of them what it says of the first.
+fn grouped(rules: Vec<UnusableRule>, finding: impl Fn(&UnusableRule, &str) -> Diagnostic) -> Vec<Diagnostic> {
     let mut grouped: BTreeMap<(Location, String, String), Vec<UnusableRule>> = BTreeMap::new();
-    for rule in policies.unusable() {
+    for rule in rules {
         let key = (rule.location.clone(), rule.rule.clone(), rule.reason.clone());
         grouped.entry(key).or_default().push(rule);
     }
-    let finding = |((location, rule, reason), rules): ((Location, String, String), Vec<UnusableRule>)| {
-        let first = rules.first()?;
+    let told = |rules: &Vec<UnusableRule>| {
         let more = if rules.len() > 1 { format!(" and {} more objects", rules.len() - 1) } else { String::new() };
-        let message = format!("rule '{rule}' cannot be applied to '{}'{more}: {reason}", first.object);
-        let mut finding = excerpt(Diagnostic::at(Severity::Error, &location, &message));
-        finding.hint = hint(first, policies.snapshot());
-        Some(finding)
+        rules.first().map(|first| finding(first, &more))
     };
-    grouped.into_iter().filter_map(finding).collect()
+    grouped.values().filter_map(told).collect()
+}
+
+/// Hooks of changes that are not run, for their condition cannot be evaluated: whether records are changed here or not.
+pub(super) fn unevaluated_hooks(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    let finding = |first: &UnusableRule, more: &str| {
+        let (hook, object, reason) = (&first.rule, &first.object, &first.reason);
+        let message = format!("hook '{hook}' of '{object}'{more} is not run: {reason}");
+        let mut finding = Diagnostic::at(Severity::Warning, &first.location, &message);
+        finding.hint = Some("Until it can be, changes that it is for are refused.".to_owned());
+        finding
+    };
+    grouped(policies.unevaluated_hooks(), finding)
+}
+
+/// Policies that drop out for an object, and are meant to.
+pub(super) fn dropped(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    let platform = platform_policies(policies.snapshot());
+    let own = policies.dropped_as_meant().into_iter().filter(|(_, name, _)| !platform.contains(*name));
+    let finding = |(object, name, why): (&str, &str, &str)| {
+        let message = format!("`{name}` on {object} cannot be compiled and drops out: {why}");
+        Diagnostic::outside(Severity::Warning, object, &message)
+    };
+    own.map(finding).collect()
+}
+
+/// Objects that only questions read.
+pub(super) fn only_asked(policies: &CompiledPolicy) -> Vec<Diagnostic> {
+    let finding = |(object, hook): (&str, &str)| {
+        let why = format!("the hook `{hook}` has no filter that stands for it");
+        let message = format!("{object} is read by questions alone, and not by SQL: {why}");
+        Diagnostic::outside(Severity::Warning, object, &message)
+    };
+    policies.all_only_asked().into_iter().map(finding).collect()
 }
 
 /// Rules of written records that cannot be evaluated: what nobody could is an error, the rest keeps the object read-only here.
@@ -44,7 +88,7 @@ pub(super) fn of_writes(policies: &CompiledPolicy) -> Vec<Diagnostic> {
     let finding = |(object, fault): (&String, &RuleFault)| {
         let severity = if fault.is_mistake { Severity::Error } else { Severity::Warning };
         let message = format!("rule '{}' of '{object}' cannot be evaluated: {}", fault.rule, fault.reason);
-        let mut finding = excerpt(Diagnostic::at(severity, &fault.location, &message));
+        let mut finding = Diagnostic::at(severity, &fault.location, &message);
         finding.hint = Some("Until it can be, no record of the object is written.".to_owned());
         finding
     };
@@ -59,7 +103,7 @@ pub(super) fn formulas(policies: &CompiledPolicy) -> Vec<Diagnostic> {
         let field = declared.field(name)?;
         let at = field.expression.as_ref().map_or(&field.location, |formula| &formula.location);
         let message = format!("formula {object}.{name} is not served: {why}");
-        let mut finding = excerpt(Diagnostic::at(Severity::Warning, at, &message));
+        let mut finding = Diagnostic::at(Severity::Warning, at, &message);
         let missing = why.strip_prefix("there is no column '").and_then(|rest| rest.strip_suffix('\''));
         let near = missing.and_then(|missing| nearest(missing, declared.fields.values().map(|f| f.name.as_str())));
         finding.hint = near.map(|near| format!("Did you mean '{near}'?"));
@@ -85,7 +129,7 @@ pub(super) fn teams(policies: &CompiledPolicy) -> Vec<Diagnostic> {
         .map(|(rule, at)| {
             let message =
                 format!("rule '{rule}' shares with a team, whose members are not known here: it shares with nobody");
-            let mut finding = excerpt(Diagnostic::at(Severity::Warning, at, &message));
+            let mut finding = Diagnostic::at(Severity::Warning, at, &message);
             finding.hint = Some("Share with a position, a business unit or a user.".to_owned());
             finding
         })
@@ -99,7 +143,7 @@ pub(super) fn unknown_variables(policies: &CompiledPolicy, known: &BTreeSet<&str
     unknown
         .map(|(key, at)| {
             let message = format!("no user has current_user.{key}: the rule drops out, and opens no row");
-            let mut finding = excerpt(Diagnostic::at(Severity::Warning, &at, &message));
+            let mut finding = Diagnostic::at(Severity::Warning, &at, &message);
             let near = nearest(&key, known.iter().copied()).map(|near| format!("Did you mean current_user.{near}?"));
             let elsewhere = "Give it to users as `attributes` in the configuration.".to_owned();
             finding.hint = Some(near.unwrap_or(elsewhere));
@@ -119,21 +163,26 @@ pub(super) fn memberships(governance: &Governance) -> Vec<Diagnostic> {
             findings.push(finding);
         }
     }
-    let names: BTreeSet<&str> = governance.snapshot.permission_sets.keys().map(String::as_str).collect();
-    let stored: BTreeSet<&str> = governance.stored_sets.iter().map(|(set, _)| set.as_str()).collect();
-    let facts = &governance.facts;
-    let held = facts.user_sets.values().flatten().map(|grant| grant.permission_set.as_str());
-    let bound = facts.position_sets.values().flatten().map(String::as_str);
-    let unknown: BTreeSet<&str> =
-        held.chain(bound).filter(|set| !names.contains(set) && !stored.contains(set)).collect();
-    for set in unknown {
+    let stored = governance.stored_sets.iter().map(|(set, _)| set);
+    let names: BTreeSet<&String> = governance.snapshot.permission_sets.keys().chain(stored).collect();
+    for set in unknown_sets(governance) {
         let message = format!("membership rows name the permission set '{set}', which does not exist");
         let mut finding = Diagnostic::outside(Severity::Warning, "rows of sys_*", &message);
-        let near = nearest(set, names.iter().chain(&stored).copied());
+        let near = nearest(set, names.iter().map(|name| name.as_str()));
         finding.hint = near.map(|near| format!("Did you mean '{near}'?"));
         findings.push(finding);
     }
     findings
+}
+
+/// Permission sets that memberships name and that do not exist.
+pub(in crate::cli) fn unknown_sets(governance: &Governance) -> BTreeSet<&str> {
+    let facts = &governance.facts;
+    let held = facts.user_sets.values().flatten().map(|grant| grant.permission_set.as_str());
+    let bound = facts.position_sets.values().flatten().map(String::as_str);
+    let is_stored = |set: &str| governance.stored_sets.iter().any(|(stored, _)| stored == set);
+    let is_known = |set: &str| governance.snapshot.permission_sets.contains_key(set) || is_stored(set);
+    held.chain(bound).filter(|set| !is_known(set)).collect()
 }
 
 /// How many rows the files hold, and every line that is no row.
@@ -178,10 +227,10 @@ fn row_finding(object: &str, error: &Error) -> Diagnostic {
 }
 
 /// The finding with its line of the metadata.
-pub(super) fn excerpt(finding: Diagnostic) -> Diagnostic {
-    let file = finding.location.file.as_ref();
-    let is_small = std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= EXCERPT_BYTES_MAX);
-    if !is_small || finding.location.line == 0 {
+pub(super) fn excerpt(finding: &Diagnostic) -> Diagnostic {
+    let (finding, file) = (finding.clone(), finding.location.file.as_ref());
+    let is_small = || std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= EXCERPT_BYTES_MAX);
+    if finding.source_line.is_some() || finding.location.line == 0 || !is_small() {
         return finding;
     }
     // Without its line the finding still has its place.

@@ -68,3 +68,69 @@ fn a_permission_that_no_set_gives_is_named_where_it_is_required() {
     assert!(said.contains(found) && said.contains("s.json:2:10"), "{said}");
     assert!(!checked(CONFIG, &[("s.json", &stack("\"lake.read\""))]).contains(found));
 }
+
+/// A stack whose one object has a text, a number and a row rule, with more beside them.
+fn ruled(using: &str, more: &str) -> String {
+    format!(
+        r#"{{"objects": [{{"name": "one", "datasource": "lake", "external": {{"remoteName": "one.csv"}}, "systemFields": false,
+  "sharingModel": "public_read", "fields": {{"a": {{"type": "text"}},
+    "b": {{"type": "number"}}}}}}],
+"permissions": [{{"name": "s1", "objects": {{"one": {{"allowRead": true}}}},
+  "rowLevelSecurity": [{{"name": "p", "object": "one", "operation": "select",
+    "using": "{using}"}}]}}]{more}}}"#
+    )
+}
+
+#[test]
+fn a_rule_that_compares_two_types_is_told_with_both() {
+    let held = format!("{CONFIG}permission_sets = [\"s1\"]\nattributes = {{ rank = 3, town = \"west\" }}\n");
+    for (using, told) in [
+        ("a == 5", "warning: rule 'p' compares texts: the column 'one.a' is a text, and 5 is a number\n"),
+        ("a in ['x', 7]", "rule 'p' compares texts: the column 'one.a' is a text, and 7 is a number\n"),
+        ("a < current_user.rank", "compares texts for nora: the column 'one.a' is a text, and current_user.rank is a"),
+        (
+            "b == current_user.town",
+            "rule 'p' is not enforced, and opens nothing, for nora: the column 'one.b' is a number, and current_user.town is",
+        ),
+        ("b == 'west'", "error: rule 'p' cannot be applied to 'one': "),
+        ("b == 'west'", "It opens no row to holders of 's1'; nora reads nothing of the table."),
+    ] {
+        let said = checked(&held, &[("s.json", &ruled(using, ""))]);
+        assert!(said.contains(told) && said.contains("s.json:6:"), "{using}: {said}");
+        assert!(!said.contains("west'") || using.contains("west"), "a user's own value: {said}");
+    }
+    for using in ["a == '5'", "b == 5", "b == '5'", "b < current_user.rank", "a == current_user.town"] {
+        let said = checked(&held, &[("s.json", &ruled(using, ""))]);
+        assert!(said.contains("is good: 0 errors") && !said.contains("rule 'p'"), "{using}: {said}");
+    }
+}
+
+#[test]
+fn a_condition_of_a_hook_is_looked_at_where_nothing_is_changed() {
+    let hook = |condition: &str| {
+        let body = r#"{"language": "js", "source": ""}"#;
+        let hook = format!(
+            r#"{{"name": "h", "object": "one", "events": ["beforeInsert"], "condition": "{condition}", "body": {body}}}"#
+        );
+        checked(CONFIG, &[("s.json", &ruled("a == 'x'", &format!(",\n\"hooks\": [{hook}]")))])
+    };
+    let said = hook("record.nowhere == 1");
+    let told = "warning: hook 'h' of 'one' is not run: its condition cannot be evaluated";
+    assert!(said.contains(told) && said.contains("s.json:7:") && said.contains("'nowhere'"), "{said}");
+    assert!(!hook("record.b == 1").contains("hook 'h'"));
+}
+
+#[test]
+fn a_precision_that_leaves_no_digit_is_told_once() {
+    let fields = |precision: &str| {
+        let number = format!("{{\"type\": \"number\", \"precision\": {precision}}}");
+        ruled("a == 'x'", "").replace("{\"type\": \"number\"}", &format!("{number}, \"c\": {number}"))
+    };
+    let told = "precision 0 of one.b and 1 more field leaves no digit: no number but 0 is stored there";
+    let said = checked(CONFIG, &[("s.json", &fields("0"))]);
+    assert!(said.contains(told) && said.contains("s.json:3:") && said.matches("precision 0").count() == 1, "{said}");
+    let earlier = CONFIG.replace("path = \"meta\"", "path = \"meta\"\nprotocol = \"17.4\"");
+    for (config, precision) in [(CONFIG, "3"), (earlier.as_str(), "0")] {
+        assert!(!checked(config, &[("s.json", &fields(precision))]).contains("leaves no digit"), "{precision}");
+    }
+}

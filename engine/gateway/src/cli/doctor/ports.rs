@@ -112,6 +112,16 @@ impl Door {
         }
     }
 
+    /// The process of this number is a gate, whatever it is called.
+    fn note_gate(&mut self, number: u32, root: &Path) {
+        if let Seen::Taken(Some(holder)) = &mut self.seen
+            && holder.number == number
+        {
+            holder.is_gate = true;
+            holder.config = configuration(&root.join(format!("proc/{number}")));
+        }
+    }
+
     /// `None`: that may not be known.
     fn is_held_by_its_own(&self, holder: &Holder) -> Option<bool> {
         if !holder.is_gate {
@@ -121,14 +131,23 @@ impl Door {
     }
 }
 
-/// Tries each door that is not off. A confined gate's sockets are not shown to its own user: where its HTTP door answers as one does, the
-/// other doors are taken to be its as well.
+/// Tries each door that is not off. A gate may run under another name, such as one with extensions of its own: who answers at the HTTP door
+/// as a gate does is one. A confined gate's sockets are not shown to its own user: where its HTTP door answers so, the other doors are taken
+/// to be its as well.
 pub(super) fn look(doors: &[(&'static str, Option<SocketAddr>)], config: &Path, root: &Path) -> Vec<Door> {
     let open = doors.iter().filter_map(|(name, address)| Some((*name, (*address)?)));
     let door = |(name, address)| Door { name, address, seen: attempt(address, root), config: config.to_path_buf() };
     let mut found: Vec<Door> = open.map(door).collect();
-    let answers = |door: &Door| door.name == "http" && door.seen == Seen::Taken(None) && health::is_gate(door.address);
-    if found.iter().any(answers)
+    let is_unknown = |door: &&Door| match &door.seen {
+        Seen::Taken(holder) => holder.as_ref().is_none_or(|holder| !holder.is_gate),
+        Seen::Free | Seen::Denied | Seen::Unusable(_) => false,
+    };
+    let asked = found.iter().find(|door| door.name == "http" && is_unknown(door));
+    let answering = asked.filter(|door| health::is_gate(door.address)).map(|door| door.seen.clone());
+    if let Some(Seen::Taken(Some(renamed))) = &answering {
+        found.iter_mut().for_each(|door| door.note_gate(renamed.number, root));
+    }
+    if answering == Some(Seen::Taken(None))
         && let Some(gate) = serving(config, root)
     {
         for door in found.iter_mut().filter(|door| door.seen == Seen::Taken(None)) {
@@ -303,6 +322,22 @@ mod tests {
         ] {
             assert_eq!(process(5, "querygate", command, environment), Some(PathBuf::from(expected)));
         }
+    }
+
+    #[test]
+    fn a_gate_under_another_name_is_one_with_its_configuration() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/7");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("comm"), "acme-gate\n").unwrap();
+        std::fs::write(folder.join("cmdline"), b"/opt/acme-gate\0serve\0-c\0/etc/one.toml\0").unwrap();
+        assert!(!Holder::of(root.path(), 7).unwrap().is_gate);
+        let mut found = door(taken("acme-gate", None));
+        assert_eq!((found.gate(), finding(&found, "a gate").level), (None, Level::Problem));
+        found.note_gate(8, root.path());
+        assert_eq!(found.gate(), None, "another process");
+        found.note_gate(7, root.path());
+        assert_eq!((found.gate(), finding(&found, "a gate").level), (Some(7), Level::Ok));
     }
 
     #[test]
