@@ -39,6 +39,7 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("cest", 2 * 3600),
     ("eet", 2 * 3600),
     ("eest", 3 * 3600),
+    ("met", 3600),
     ("wet", 0),
     ("west", 3600),
     ("bst", 3600),
@@ -216,6 +217,7 @@ mod tests {
         check("europe/berlin", Some(Zone::Named(chrono_tz::Europe::Berlin)));
         check("Etc/UTC", Some(Zone::Named(chrono_tz::Etc::UTC)));
         check("pdt", Some(Zone::Fixed(-25_200)));
+        check("MET", Some(Zone::Fixed(3_600)));
         check("+02", Some(Zone::Fixed(7_200)));
         check("0230", Some(Zone::Fixed(9_000)));
         check("<+02>-02", Some(Zone::Fixed(7_200)));

@@ -38,11 +38,16 @@ pub(crate) fn interval_hours(text: &str) -> Option<String> {
     Some((f64::from(minutes) / 60.0).to_string())
 }
 
+/// Names of zones that are abbreviations, too, and the zones that they are links to: an abbreviation in an expression has no summer time,
+/// a session's zone has.
+const LINKS: [(&str, &str); 4] =
+    [("CET", "Europe/Brussels"), ("EET", "Europe/Athens"), ("MET", "Europe/Brussels"), ("WET", "Europe/Lisbon")];
+
 /// The zone that a shown value means: a name, or an offset where plus is east.
 pub(crate) fn meant(shown: &str) -> String {
     match posix_minutes(shown) {
         Some(west) => offset(-west),
-        None => shown.to_owned(),
+        None => LINKS.iter().find(|(name, _)| *name == shown).map_or(shown, |(_, zone)| *zone).to_owned(),
     }
 }
 
@@ -102,6 +107,8 @@ mod tests {
         check("Europe/Zurich", Some("Europe/Zurich"), "Europe/Zurich");
         check("europe/zurich", Some("Europe/Zurich"), "Europe/Zurich");
         check("EST5edt", Some("EST5EDT"), "EST5EDT");
+        check("cet", Some("CET"), "Europe/Brussels");
+        check("WET", Some("WET"), "Europe/Lisbon");
         check("5", Some("<+05>-05"), "+05:00");
         check("-5", Some("<-05>+05"), "-05:00");
         check("5.5", Some("<+05:30>-05:30"), "+05:30");

@@ -7,6 +7,7 @@ mod literals;
 use self::casts::at_cast;
 use self::literals::{at_literal, without_others_text};
 use crate::sql::classify::Classified;
+use crate::sql::foreign::hinted;
 use crate::sql::parse::Parsed;
 use crate::sql::tokens::tokens;
 use crate::sql::walk::{ON, Reader, Step, look};
@@ -33,9 +34,10 @@ pub(crate) fn located(error: Error, query: &Query) -> Error {
     }
 }
 
-/// As [`located`], for an error of a whole statement, which may tell of an operator or of a literal that was read late.
+/// As [`located`], for an error of a whole statement, which may tell of an operator or of a literal that was read late; with a hint where
+/// it points at what another system writes.
 pub(crate) fn located_in(error: Error, parsed: &Parsed) -> Error {
-    match parsed.class() {
+    let error = match parsed.class() {
         Classified::Query(query) => {
             let error = at_cast(at_literal(located(error, query), query), query, true);
             at_operator(error, query, parsed.text())
@@ -45,7 +47,8 @@ pub(crate) fn located_in(error: Error, parsed: &Parsed) -> Error {
         }
         Classified::Write(statement) => at_cast(error, statement, false),
         _ => error,
-    }
+    };
+    hinted(error, parsed.text())
 }
 
 /// The engine tells an operator and its types, no place: only where a statement has one such operator is it known which.
@@ -110,6 +113,9 @@ fn wanted(error: &Error) -> Option<Wanted> {
     let text = error.message();
     match error.code() {
         ErrorCode::UndefinedColumn => column(between(text, "column ", " does not exist")?),
+        ErrorCode::FeatureNotSupported => {
+            Some(Wanted::Column(None, between(text, "system column \"", "\" of a table")?.to_owned()))
+        }
         ErrorCode::AmbiguousColumn => column(between(text, "column reference ", " is ambiguous")?),
         ErrorCode::GroupingError => {
             let name = between(text, "column \"", "\" must appear")?;

@@ -7,6 +7,7 @@ pub(crate) mod classify;
 pub(crate) mod clauses;
 pub(crate) mod copy_from;
 pub(crate) mod distinct_from;
+pub(crate) mod foreign;
 pub mod fuzzing;
 pub(crate) mod locate;
 pub(crate) mod name_length;

@@ -10,6 +10,7 @@ use crate::sql::classify::{Classified, classify, refuse_current_of, refused_word
 use crate::sql::clauses;
 use crate::sql::copy_from::{CopyFrom, CopyTo, copy_from, copy_to};
 use crate::sql::distinct_from::delimited;
+use crate::sql::foreign::{as_names, refuse_foreign};
 use crate::sql::name_length::{self, CutName};
 use crate::sql::not_exists::apart;
 use crate::sql::refuse::refuse_later;
@@ -214,6 +215,8 @@ pub(crate) fn parse_cutting(sql: &str, reaches: impl FnOnce() -> bool) -> Result
     })?;
     let cut = name_length::cut(&mut tokens, reaches);
     refuse_heavy(&tokens)?;
+    refuse_foreign(&tokens)?;
+    as_names(&mut tokens);
     respell_json_members(&mut tokens);
     refuse_reserved(&tokens)?;
     refuse_current_of(&tokens)?;

@@ -239,10 +239,8 @@ impl Reader for Ignored {
 }
 
 fn of_select(select: &Select) -> Option<&'static str> {
-    if select.top.is_some() {
-        return Some("TOP");
-    }
-    let foreign = !select.lateral_views.is_empty()
+    let foreign = select.top.is_some()
+        || !select.lateral_views.is_empty()
         || select.prewhere.is_some()
         || !select.cluster_by.is_empty()
         || !select.distribute_by.is_empty()

@@ -2,7 +2,7 @@
 //! functions, rounding to whole numbers, instants on the session's clock, lengths of char and varchar. Knows no plan.
 
 use super::bits::{self, is_bits};
-use super::display::text_of;
+use super::display::cast_text_of;
 use super::networks;
 use super::texts_read::{has_forms, read, read_named};
 use crate::bounds::of_no_rows;
@@ -28,7 +28,7 @@ use querygate_query_api::column::{PG_TYPE_KEY, pg_type_of};
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::WIDE_NUMERIC;
-use querygate_resources::{aside, proceed};
+use querygate_resources::{Working, aside, proceed};
 use querygate_types::{Error, ErrorCode, PgType};
 use std::sync::Arc;
 
@@ -69,10 +69,9 @@ pub(crate) fn target_of(function: &ScalarUDF) -> Option<(&FieldRef, Zone)> {
     inner.downcast_ref::<Convert>().map(|convert| (&convert.to, convert.zone))
 }
 
-/// Whether a function is a conversion to JSON.
-pub(crate) fn is_to_json(function: &ScalarUDF) -> bool {
-    let inner: &dyn std::any::Any = function.inner().as_ref();
-    inner.downcast_ref::<Convert>().is_some_and(|convert| matches!(named(&convert.to), Some("json" | "jsonb")))
+/// Whether a function is a conversion to texts, JSON among them, or to arrays, which may be much longer than what they are made of.
+pub(crate) fn may_lengthen(function: &ScalarUDF) -> bool {
+    target_of(function).is_some_and(|(to, _)| is_text(to.data_type()) || matches!(to.data_type(), DataType::List(_)))
 }
 
 /// Whether a bound plan holds the conversion as a function already: sources read and print these in ways of their own, and
@@ -296,16 +295,15 @@ fn written(values: &ArrayRef, from: &Field, to: &DataType, zone: Zone) -> Result
             proceed()?;
             unasked = 0;
         }
-        let text = text_of(values.as_ref(), row, from, zone)?;
+        let text = {
+            let _work = Working::begin();
+            cast_text_of(values.as_ref(), row, from, zone)?
+        };
         if let Some(text) = &text {
             made.add(text.len())?;
             unasked += text.len();
         }
-        texts.append_option(match (from.data_type(), text.as_deref()) {
-            // A cast spells truth out, unlike the type's output.
-            (DataType::Boolean, Some(text)) => Some(if text == "t" { "true" } else { "false" }),
-            (_, text) => text,
-        });
+        texts.append_option(text);
     }
     let texts: ArrayRef = Arc::new(texts.finish());
     if *to == DataType::Utf8 { Ok(texts) } else { Ok(arrow::compute::cast(&texts, to)?) }

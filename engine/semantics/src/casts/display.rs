@@ -18,6 +18,15 @@ use querygate_query_api::values::timetz::TimeTz;
 use querygate_query_api::values::wide_numeric::numeric_cell;
 use querygate_resources::{CHARGE_LEAST, proceed, work};
 
+/// The text that a cast of a row's value to text gives; `None` for NULL. Unlike the type's output, it spells truth out.
+pub(crate) fn cast_text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
+    let text = text_of(array, row, field, zone)?;
+    Ok(match array.data_type() {
+        DataType::Boolean => text.map(|text| if text == "t" { "true" } else { "false" }.to_owned()),
+        _ => text,
+    })
+}
+
 /// The text of a row's value; `None` for NULL.
 pub(crate) fn text_of(array: &dyn Array, row: usize, field: &Field, zone: Zone) -> Result<Option<String>> {
     if array.data_type() == &DataType::Null || array.is_null(row) {

@@ -88,8 +88,15 @@ pub(super) const DEFS: &[Def] = &[
     strict(
         "octet_length",
         &[
-            form(&[P::Text], R::Int4, |r| Ok(Value::Int(i64::try_from(r.text(0).len()).unwrap_or(i64::MAX)))),
-            form(&[P::Bytea], R::Int4, |r| Ok(Value::Int(i64::try_from(r.bytes(0).len()).unwrap_or(i64::MAX)))),
+            form(&[P::Text], R::Int4, |r| Ok(Value::Int(length(r.text(0).as_bytes())))),
+            form(&[P::Bytea], R::Int4, |r| Ok(Value::Int(length(r.bytes(0))))),
+        ],
+    ),
+    strict(
+        "bit_length",
+        &[
+            form(&[P::Text], R::Int4, |r| Ok(Value::Int(length(r.text(0).as_bytes()).saturating_mul(8)))),
+            form(&[P::Bytea], R::Int4, |r| Ok(Value::Int(length(r.bytes(0)).saturating_mul(8)))),
         ],
     ),
 ];
@@ -102,6 +109,10 @@ const CUT: &[Form] = &[
     form(&[P::Bytea, P::Int], R::Bytea, cut_bytes),
     form(&[P::Bytea, P::Int, P::Int], R::Bytea, cut_bytes),
 ];
+
+fn length(of: &[u8]) -> i64 {
+    i64::try_from(of.len()).unwrap_or(i64::MAX)
+}
 
 fn bytes_position(row: &Row<'_>) -> Result<Value> {
     let at = memchr::memmem::find(row.bytes(0), row.bytes(1));
@@ -262,27 +273,40 @@ fn decoded(text: &str, form: &str) -> Result<Vec<u8>> {
     match form.to_ascii_lowercase().as_str() {
         "hex" => of_hex(text),
         "escape" => of_escape(text),
-        "base64" => {
-            let (mut out, mut value, mut bits) = (Vec::new(), 0_u32, 0_u32);
-            for byte in text.bytes().filter(|b| !b.is_ascii_whitespace()) {
-                if byte == b'=' {
-                    break;
-                }
-                let sextet = ALPHABET.iter().zip(0..).find(|(b, _)| **b == byte).map(|(_, n)| n);
-                let Some(sextet) = sextet else {
-                    return Err(refused("invalid symbol found while decoding base64 sequence"));
-                };
-                value = (value << 6 | sextet) & 0xff_ffff;
-                bits += 6;
-                if bits >= 8 {
-                    bits -= 8;
-                    out.push(((value >> bits) & 255) as u8);
-                }
-            }
-            Ok(out)
-        }
+        "base64" => of_base64(text),
         _ => Err(refused("unrecognized encoding")),
     }
+}
+
+/// Groups of four characters, the last of them filled up with `=`.
+fn of_base64(text: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    // Characters of a group, what they say, and how many bytes it has where it is filled up.
+    let (mut characters, mut value, mut last) = (0_u8, 0_u32, None);
+    for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+        let sextet = if byte == b'=' {
+            if last.is_none() && characters < 2 {
+                return Err(refused("unexpected \"=\" while decoding base64 sequence"));
+            }
+            last.get_or_insert_with(|| usize::from(characters) - 1);
+            0
+        } else {
+            let sextet = ALPHABET.iter().zip(0..).find(|(known, _)| **known == byte).map(|(_, sextet)| sextet);
+            sextet.ok_or_else(|| refused("invalid symbol found while decoding base64 sequence"))?
+        };
+        value = value << 6 | sextet;
+        characters += 1;
+        if characters == 4 {
+            out.extend(value.to_be_bytes().into_iter().skip(1).take(last.unwrap_or(3)));
+            (characters, value) = (0, 0);
+        }
+    }
+    if characters == 0 {
+        return Ok(out);
+    }
+    let hint = "Input data is missing padding, is truncated, or is otherwise corrupted.";
+    let error = Error::new(ErrorCode::InvalidParameterValue, "invalid base64 end sequence");
+    Err(external(error.with_hint(hint)))
 }
 
 fn of_hex(text: &str) -> Result<Vec<u8>> {

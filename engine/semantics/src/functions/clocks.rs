@@ -9,6 +9,7 @@ use crate::times::datetime::Wrong;
 use crate::times::datetime::interval::{Interval, parse};
 use crate::times::datetime::moment::Moment;
 use crate::times::datetime::parse::days_in;
+use crate::times::units;
 use crate::times::zone::{DAY, SECOND, Zone, is_infinite};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
@@ -113,33 +114,6 @@ pub(super) const DEFS: &[Def] = &[
             }),
         ],
     ),
-];
-
-const KNOWN_UNITS: &[&str] = &[
-    "year",
-    "month",
-    "day",
-    "hour",
-    "minute",
-    "second",
-    "timezone",
-    "timezone_hour",
-    "timezone_minute",
-    "timezone_h",
-    "timezone_m",
-    "dow",
-    "doy",
-    "isodow",
-    "isoyear",
-    "week",
-    "julian",
-    "epoch",
-    "quarter",
-    "decade",
-    "century",
-    "millennium",
-    "millisecond",
-    "microsecond",
 ];
 
 fn civil(year: i64, month: i64, day: i64, name: &str) -> Result<i64> {
@@ -279,11 +253,16 @@ fn numeric(args: &[FieldRef], constants: &[Option<&ScalarValue>]) -> Result<Fiel
 /// Microseconds of a second.
 const PLACES_OF_ANY: i8 = 6;
 
+/// The field that a text in small letters names; empty where it names none.
+fn unit(text: &str) -> &'static str {
+    units::field(text).unwrap_or_default()
+}
+
 fn places(field: &str, of_date: bool) -> i8 {
-    match field.to_ascii_lowercase().as_str() {
+    match unit(&field.to_ascii_lowercase()) {
         "epoch" if of_date => 0,
-        "second" | "seconds" | "sec" | "s" | "epoch" => 6,
-        "millisecond" | "milliseconds" | "msec" | "ms" => 3,
+        "second" | "epoch" => 6,
+        "millisecond" => 3,
         "julian" if !of_date => 20,
         _ => 0,
     }
@@ -301,9 +280,7 @@ fn in_places(row: &Row<'_>, of_date: bool, value: Value) -> Result<Value> {
 
 /// Whether a unit is one of some type is told, the unit is not: it may be a row's value.
 fn no_unit(row: &Row<'_>, name: &str) -> datafusion::common::DataFusionError {
-    let unit = row.text(0).to_ascii_lowercase();
-    let is_known = KNOWN_UNITS.iter().any(|known| unit == *known || unit.strip_suffix('s') == Some(known));
-    let (code, word) = if is_known {
+    let (code, word) = if units::field(&row.text(0).to_ascii_lowercase()).is_some() {
         (ErrorCode::FeatureNotSupported, "not supported")
     } else {
         (ErrorCode::InvalidParameterValue, "not recognized")
@@ -324,44 +301,30 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
     let moment = Moment::of(local);
     let (hour, minute, second, fraction) = moment.clock_fields();
     let year = moment.date.year;
-    let unit = row.patterns.lower(row.text(0));
+    let lower = row.patterns.lower(row.text(0));
+    let unit = unit(&lower);
     let whole = |value: i64| {
         Ok(Value::Digits(
             i128::from(value) * 10_i128.pow(u32::from(places(row.text(0), kind == Kind::Date).unsigned_abs())),
         ))
     };
     let is_clock = matches!(
-        unit.as_str(),
-        "hour"
-            | "hours"
-            | "minute"
-            | "minutes"
-            | "second"
-            | "seconds"
-            | "millisecond"
-            | "milliseconds"
-            | "microsecond"
-            | "microseconds"
-            | "timezone"
-            | "timezone_hour"
-            | "timezone_minute"
-            | "timezone_h"
-            | "timezone_m"
+        unit,
+        "hour" | "minute" | "second" | "millisecond" | "microsecond" | "timezone" | "timezone_hour" | "timezone_minute"
     );
     if kind == Kind::Date && is_clock {
         return Err(no_unit(row, name));
     }
-    match unit.trim_end_matches('s') {
-        "year" | "y" | "yr" => whole(if year > 0 { year } else { year - 1 }),
-        "month" | "mon" => whole(moment.date.month),
-        "day" | "d" => whole(moment.date.day),
-        "hour" | "h" | "hr" => whole(hour),
-        "minute" | "min" | "m" => whole(minute),
-        "second" | "sec" | "" => Ok(Value::Digits(i128::from(second * SECOND + fraction))),
-        "millisecond" | "msec" => Ok(Value::Digits(i128::from(second * SECOND + fraction))),
-        "microsecond" | "usec" | "u" => whole(second * SECOND + fraction),
-        "quarter" | "qtr" => whole((moment.date.month - 1) / 3 + 1),
-        "week" | "w" => whole(moment.iso_week().1),
+    match unit {
+        "year" => whole(if year > 0 { year } else { year - 1 }),
+        "month" => whole(moment.date.month),
+        "day" => whole(moment.date.day),
+        "hour" => whole(hour),
+        "minute" => whole(minute),
+        "second" | "millisecond" => Ok(Value::Digits(i128::from(second * SECOND + fraction))),
+        "microsecond" => whole(second * SECOND + fraction),
+        "quarter" => whole((moment.date.month - 1) / 3 + 1),
+        "week" => whole(moment.iso_week().1),
         "isoyear" => whole(match moment.iso_week().0 {
             y if y > 0 => y,
             y => y - 1,
@@ -369,9 +332,9 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
         "dow" => whole(moment.day_of_week()),
         "isodow" => whole(moment.iso_day_of_week()),
         "doy" => whole(moment.day_of_year()),
-        "decade" | "dec" => whole(year.div_euclid(10)),
-        "century" | "cent" | "c" => whole(period(year, 100)),
-        "millennium" | "mil" => whole(period(year, 1_000)),
+        "decade" => whole(year.div_euclid(10)),
+        "century" => whole(period(year, 100)),
+        "millennium" => whole(period(year, 1_000)),
         "epoch" if kind == Kind::Date => whole(micros / SECOND),
         "epoch" => Ok(Value::Digits(i128::from(micros))),
         "julian" => {
@@ -382,22 +345,21 @@ fn part(row: &Row<'_>, micros: i64, kind: Kind) -> Result<Value> {
             Ok(Value::Digits(days + of_day))
         }
         "timezone" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros))),
-        "timezone_hour" | "timezone_h" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 3_600)),
-        "timezone_minute" | "timezone_m" if kind == Kind::Instant => {
-            whole(i64::from(row.zone.offset_at(micros) / 60 % 60))
-        }
+        "timezone_hour" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 3_600)),
+        "timezone_minute" if kind == Kind::Instant => whole(i64::from(row.zone.offset_at(micros) / 60 % 60)),
         _ => Err(no_unit(row, name)),
     }
 }
 
 /// What goes on for ever is infinite, which no numeric here is; what comes round again is NULL.
 fn of_infinity(row: &Row<'_>, name: &str) -> Result<Value> {
-    match row.text(0).to_ascii_lowercase().trim_end_matches('s') {
-        "year" | "y" | "yr" | "isoyear" | "decade" | "dec" | "century" | "cent" | "c" | "millennium" | "mil"
-        | "epoch" | "julian" => Err(crate::fault::unsupported("NaN and infinity are not supported in numeric")),
-        "month" | "mon" | "day" | "d" | "week" | "w" | "dow" | "isodow" | "doy" | "quarter" | "qtr" => Ok(Value::Null),
-        "hour" | "h" | "hr" | "minute" | "min" | "m" | "second" | "sec" | "" | "millisecond" | "msec"
-        | "microsecond" | "usec" | "u" | "timezone" | "timezone_hour" | "timezone_minute"
+    match unit(&row.text(0).to_ascii_lowercase()) {
+        "year" | "isoyear" | "decade" | "century" | "millennium" | "epoch" | "julian" => {
+            Err(crate::fault::unsupported("NaN and infinity are not supported in numeric"))
+        }
+        "month" | "day" | "week" | "dow" | "isodow" | "doy" | "quarter" => Ok(Value::Null),
+        "hour" | "minute" | "second" | "millisecond" | "microsecond" | "timezone" | "timezone_hour"
+        | "timezone_minute"
             if name != "date" =>
         {
             Ok(Value::Null)
@@ -421,13 +383,12 @@ const fn period(year: i64, length: i64) -> i64 {
 }
 
 fn of_timetz(row: &Row<'_>, of: TimeTz) -> Result<Value> {
-    let unit = row.patterns.lower(row.text(0));
     let whole = |value: i32| Ok(Value::Digits(i128::from(value)));
-    match unit.as_str() {
+    match unit(&row.patterns.lower(row.text(0))) {
         "epoch" => Ok(Value::Digits(i128::from(of.instant()))),
         "timezone" => whole(of.east),
-        "timezone_hour" | "timezone_h" => whole(of.east / 3_600),
-        "timezone_minute" | "timezone_m" => whole(of.east / 60 % 60),
+        "timezone_hour" => whole(of.east / 3_600),
+        "timezone_minute" => whole(of.east / 60 % 60),
         _ => of_interval(row, Interval { micros: of.micros, ..Interval::default() }, true),
     }
 }
@@ -436,13 +397,12 @@ fn of_interval(row: &Row<'_>, of: Interval, is_time: bool) -> Result<Value> {
     let whole = |value: i64| {
         Ok(Value::Digits(i128::from(value) * 10_i128.pow(u32::from(places(row.text(0), false).unsigned_abs()))))
     };
-    let unit = row.patterns.lower(row.text(0));
     let seconds = of.micros / SECOND;
-    match unit.trim_end_matches('s') {
-        "hour" | "h" | "hr" => whole(seconds / 3_600),
-        "minute" | "min" | "m" => whole(seconds / 60 % 60),
-        "second" | "sec" | "" | "millisecond" | "msec" => Ok(Value::Digits(i128::from(of.micros % (60 * SECOND)))),
-        "microsecond" | "usec" | "u" => whole(of.micros % (60 * SECOND)),
+    match unit(&row.patterns.lower(row.text(0))) {
+        "hour" => whole(seconds / 3_600),
+        "minute" => whole(seconds / 60 % 60),
+        "second" | "millisecond" => Ok(Value::Digits(i128::from(of.micros % (60 * SECOND)))),
+        "microsecond" => whole(of.micros % (60 * SECOND)),
         "epoch" if is_time => Ok(Value::Digits(i128::from(of.micros))),
         "epoch" => {
             // A year has 365.25 days, a month 30.
@@ -451,13 +411,13 @@ fn of_interval(row: &Row<'_>, of: Interval, is_time: bool) -> Result<Value> {
             Ok(Value::Digits(days * i128::from(DAY) / 100 + i128::from(of.micros)))
         }
         _ if is_time => Err(no_unit(row, "time without time zone")),
-        "day" | "d" => whole(of.days),
-        "month" | "mon" => whole(of.months % 12),
-        "quarter" | "qtr" => whole(of.months % 12 / 3 + 1),
-        "year" | "y" | "yr" => whole(of.months / 12),
-        "decade" | "dec" => whole(of.months / 120),
-        "century" | "cent" | "c" => whole(of.months / 1_200),
-        "millennium" | "mil" => whole(of.months / 12_000),
+        "day" => whole(of.days),
+        "month" => whole(of.months % 12),
+        "quarter" => whole(of.months % 12 / 3 + 1),
+        "year" => whole(of.months / 12),
+        "decade" => whole(of.months / 120),
+        "century" => whole(of.months / 1_200),
+        "millennium" => whole(of.months / 12_000),
         _ => Err(no_unit(row, "interval")),
     }
 }

@@ -75,7 +75,12 @@ pub(super) const DEFS: &[Def] = &[
             form(&[P::Int], R::Double, |r| Ok(Value::Double(as_double(r.int(0).signum())))),
             form(&[P::Double], R::Double, |r| {
                 let value = r.double(0);
-                Ok(Value::Double(if value == 0.0 || value.is_nan() { value } else { value.signum() }))
+                // Of either zero it is 0.
+                Ok(Value::Double(match value {
+                    0.0 => 0.0,
+                    value if value.is_nan() => value,
+                    value => value.signum(),
+                }))
             }),
         ],
     ),

@@ -2,7 +2,7 @@
 
 use super::call::form::{P, R, form, variadic};
 use super::{Def, Row, Value, lenient, strict};
-use crate::casts::display::text_of;
+use crate::casts::display::{cast_text_of, text_of};
 use crate::fault::{external, refused};
 use arrow::array::Array as _;
 use arrow::datatypes::DataType;
@@ -78,11 +78,11 @@ pub(super) const DEFS: &[Def] = &[
         })],
     ),
     strict("unistr", &[form(&[P::Text], R::Text, unistr)]),
-    strict("quote_literal", &[form(&[P::Any], R::Text, |r| Ok(Value::Text(literal(&own(r, 0)?.unwrap_or_default()))))]),
+    strict("quote_literal", &[form(&[P::Any], R::Text, |r| Ok(Value::Text(literal(&cast(r)?.unwrap_or_default()))))]),
     lenient(
         "quote_nullable",
         &[form(&[P::Any], R::Text, |r| {
-            Ok(Value::Text(own(r, 0)?.map_or_else(|| "NULL".to_owned(), |text| literal(&text))))
+            Ok(Value::Text(cast(r)?.map_or_else(|| "NULL".to_owned(), |text| literal(&text))))
         })],
     ),
     strict(
@@ -131,6 +131,12 @@ pub(super) fn charged(length: Option<usize>) -> Result<usize> {
         charge(length)?;
     }
     Ok(length)
+}
+
+/// The first argument as a cast to text gives it.
+fn cast(row: &Row<'_>) -> Result<Option<String>> {
+    let (array, at) = row.array(0);
+    cast_text_of(array.as_ref(), at, row.field(0), row.zone)
 }
 
 /// An argument's value as text.

@@ -25,6 +25,8 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
         (math::cosh(), Rule::Range),
         (math::asin(), Rule::Sine),
         (math::acos(), Rule::Sine),
+        (math::atanh(), Rule::Sine),
+        (math::acosh(), Rule::FromOne),
         (math::sin(), Rule::Finite),
         (math::cos(), Rule::Finite),
         (math::tan(), Rule::Finite),
@@ -44,6 +46,8 @@ enum Rule {
     /// Results that become infinite or vanish are errors.
     Range,
     Sine,
+    /// Of numbers from 1 on.
+    FromOne,
     /// An infinity is no angle.
     Finite,
 }
@@ -120,8 +124,9 @@ impl Guarded {
                 _ => None,
             },
             Rule::Sine if value(args, 0, row)?.abs() > 1.0 => Some(Fault::OutOfRange("input is")),
+            Rule::FromOne if value(args, 0, row)? < 1.0 => Some(Fault::OutOfRange("input is")),
             Rule::Finite if value(args, 0, row)?.is_infinite() => Some(Fault::OutOfRange("input is")),
-            Rule::NotNegative | Rule::Sine | Rule::Finite | Rule::Range => None,
+            Rule::NotNegative | Rule::Sine | Rule::FromOne | Rule::Finite | Rule::Range => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::civil::Date;
 use super::datetime::interval::Interval;
+use super::units;
 use super::zone::{Zone, is_infinite};
 use crate::bounds::of_no_rows;
 use crate::fault::external;
@@ -198,21 +199,20 @@ enum Part {
 const DAY: i64 = 86_400_000_000;
 
 fn field(unit: &str) -> Result<Part> {
-    let unit = unit.trim().to_ascii_lowercase();
-    Ok(match unit.as_str() {
-        "microsecond" | "microseconds" | "us" | "usec" | "usecs" => Part::Micros(1),
-        "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" => Part::Micros(1_000),
-        "second" | "seconds" | "s" | "sec" | "secs" => Part::Micros(1_000_000),
-        "minute" | "minutes" | "m" | "min" | "mins" => Part::Micros(60_000_000),
-        "hour" | "hours" | "h" | "hr" | "hrs" => Part::Micros(3_600_000_000),
-        "day" | "days" | "d" => Part::Micros(DAY),
-        "week" | "weeks" | "w" => Part::Week,
-        "month" | "months" | "mon" | "mons" => Part::Months(1),
-        "quarter" | "qtr" => Part::Months(3),
-        "year" | "years" | "y" | "yr" | "yrs" => Part::Months(12),
-        "decade" | "decades" | "dec" | "decs" => Part::Months(120),
-        "century" | "centuries" | "c" | "cent" => Part::YearsFromOne(100),
-        "millennium" | "millennia" | "mil" | "mils" => Part::YearsFromOne(1_000),
+    Ok(match units::field(&unit.trim().to_ascii_lowercase()).unwrap_or_default() {
+        "microsecond" => Part::Micros(1),
+        "millisecond" => Part::Micros(1_000),
+        "second" => Part::Micros(1_000_000),
+        "minute" => Part::Micros(60_000_000),
+        "hour" => Part::Micros(3_600_000_000),
+        "day" => Part::Micros(DAY),
+        "week" => Part::Week,
+        "month" => Part::Months(1),
+        "quarter" => Part::Months(3),
+        "year" => Part::Months(12),
+        "decade" => Part::Months(120),
+        "century" => Part::YearsFromOne(100),
+        "millennium" => Part::YearsFromOne(1_000),
         _ => {
             let message = "unit is not recognized for type timestamp";
             return Err(external(Error::new(ErrorCode::InvalidParameterValue, message)));

@@ -8,5 +8,6 @@ pub(super) mod interval_extremes;
 pub(super) mod interval_length;
 pub(super) mod local_moments;
 pub(super) mod moments;
+pub(super) mod units;
 pub(super) mod zone;
 pub(super) mod zoned_times;

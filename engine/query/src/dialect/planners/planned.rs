@@ -119,10 +119,12 @@ fn beside_reals(op: &BinaryOperator, left: (&Expr, &DataType), right: (&Expr, &D
 }
 
 /// `||` of an array and an item, where one is of numerics and the other of floats: both are of the float. The engine joins items of an
-/// array's own type only.
+/// array's own type only. A NULL without a type is an array, to which nothing is added.
 fn appended(left: (&Expr, &DataType), right: (&Expr, &DataType), schema: &DFSchema) -> Option<Expr> {
     let is_flat = |of: &DataType| matches!(of, DataType::List(item) if !item.data_type().is_list());
     let joined = match (left.1, right.1) {
+        (list, DataType::Null) if list.is_list() => return Some(left.0.clone()),
+        (DataType::Null, list) if list.is_list() => return Some(right.0.clone()),
         (list, item) if is_flat(list) && !item.is_list() => array_append(left.0.clone(), right.0.clone()),
         (item, list) if is_flat(list) && !item.is_list() => array_prepend(left.0.clone(), right.0.clone()),
         _ => return None,

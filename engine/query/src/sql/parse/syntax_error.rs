@@ -1,5 +1,6 @@
 //! Failures of the library's parser as PostgreSQL words them, with the place of the token. Parses nothing.
 
+use crate::sql::foreign::hinted;
 use crate::sql::tokens::character;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -7,8 +8,12 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use querygate_types::{Error, ErrorCode, limits};
 
-/// `at`: where the parser stands; the failure may say better.
+/// With a hint where another system's words are the failure. `at`: where the parser stands; the failure may say better.
 pub(super) fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) -> Error {
+    hinted(worded(sql, error, at), sql)
+}
+
+fn worded(sql: &str, error: ParserError, at: Option<Location>) -> Error {
     // The tokenizer's own text counts lines, tokens count characters.
     let is_tokenizer = matches!(error, ParserError::TokenizerError(_));
     match error {
@@ -17,7 +22,7 @@ pub(super) fn syntax_error(sql: &str, error: ParserError, at: Option<Location>) 
                 .with_hint(format!("At most {} levels are accepted.", limits::SQL_DEPTH_MAX))
         }
         // The library tries several readings and may report another one's failure.
-        ParserError::ParserError(_) if is_deep(sql) => syntax_error(sql, ParserError::RecursionLimitExceeded, at),
+        ParserError::ParserError(_) if is_deep(sql) => worded(sql, ParserError::RecursionLimitExceeded, at),
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
             let location = at.filter(|_| is_tokenizer).or_else(|| location_in(&text)).or(at);
             match found_token(&text) {

@@ -345,7 +345,7 @@ fn pairs(row: &Row<'_>) -> Result<String> {
     };
     let mut out = String::from("{ ");
     for at in 0..keys.len().min(values.len()) {
-        let name = crate::casts::display::text_of(keys.as_ref(), at, key, row.zone)?;
+        let name = crate::casts::display::cast_text_of(keys.as_ref(), at, key, row.zone)?;
         let Some(name) = name else { return Err(refused("field name must not be null")) };
         out.push_str(if at > 0 { ", " } else { "" });
         quoted(&name, &mut out);

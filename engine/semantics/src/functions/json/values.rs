@@ -42,7 +42,7 @@ pub(in crate::functions) fn object(row: &Row<'_>) -> Result<String> {
         if composite || crate::json::of_value::is_json(row.field(key)) {
             return Err(refused("key value must be scalar, not array, composite, or json"));
         }
-        let name = crate::casts::display::text_of(array.as_ref(), at, row.field(key), row.zone)?;
+        let name = crate::casts::display::cast_text_of(array.as_ref(), at, row.field(key), row.zone)?;
         out.push_str(if key > 0 { ", " } else { "" });
         quoted(&name.unwrap_or_default(), &mut out);
         out.push_str(" : ");

@@ -363,7 +363,7 @@ fn counted(row: &Row<'_>, skip: i64, flags: &str) -> Result<Value> {
     let skip = usize::try_from(skip)
         .map_err(|_| external(Error::new(ErrorCode::InvalidParameterValue, "invalid value for parameter \"start\"")))?;
     let text = row.text(0);
-    let from = text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at);
+    let Some(from) = byte_of(text, skip) else { return Ok(Value::Int(0)) };
     let expression = compiled(row, flags)?;
     let mut count = 0;
     for found in expression.finds(text, from) {
