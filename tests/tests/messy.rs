@@ -72,6 +72,7 @@ fn a_folder_of_odd_files_is_served_but_for_what_is_listed() {
         "left out: empty.csv (empty",
         "left out: lake (a Delta Lake table",
         "left out: readme.md (no table",
+        "as text: semi.csv.amount (row 1 of semi.csv has a number with a decimal comma; write it as 1234.56, or serve a view",
         "9 tables, 4 left out",
     ] {
         assert!(said.contains(part), "{part}: {said}");
@@ -186,6 +187,9 @@ fn rules_stay_with_their_table_and_column() {
     stack["packages"][0]["manifest"]["objects"][0]["fields"]["e_mail"]["maskingRule"] = "email".into();
     std::fs::write(&file, stack.to_string()).unwrap();
     assert_rows(here, "SELECT e_mail FROM order_lines", &["a**@x.org"]);
+    let said = init(here, &["data"]);
+    assert!(said.contains("\nRules that are applied:\n- data_order_lines: `e_mail` is masked\n"), "{said}");
+    assert!(!said.contains("mask it") && !said.contains("none is applied"), "{said}");
     let again =
         [("data/Order Lines.csv", "id\n7\n"), ("data/order_lines.csv", "id,E-Mail,e_mail\n1,other@x.org,ada@x.org\n")];
     write(here, &again);
@@ -291,6 +295,13 @@ fn values_that_come_later_are_errors_or_nulls_as_is_chosen() {
         let (well, said) = querygate(here, &["sql", "-u", "analyst", "--csv", &sql]);
         let place = format!("It is in column \"{column}\" of table \"orders\".");
         assert!(!well && said.contains(says) && said.contains(&place) && said.contains("`bad_values`"), "{said}");
+    }
+    // With the key of the row, where the statement reads it, in whatever order.
+    for columns in ["id, total", "total, id", "*"] {
+        let sql = format!("SELECT {columns} FROM orders");
+        let (well, said) = querygate(here, &["sql", "-u", "analyst", "--csv", &sql]);
+        let place = "It is in column \"total\" of table \"orders\". Its row has the key (id)=(2).";
+        assert!(!well && said.contains(place), "{columns}: {said}");
     }
     let config = here.join("querygate.toml");
     let text = std::fs::read_to_string(&config).unwrap();

@@ -14,6 +14,8 @@ mod body_returns;
 mod bounds;
 #[path = "rest/clocks.rs"]
 mod clocks;
+#[path = "rest/dataset_paths.rs"]
+mod dataset_paths;
 #[path = "rest/datasets.rs"]
 mod datasets;
 #[path = "rest/forms.rs"]
@@ -24,6 +26,8 @@ mod guide;
 mod imports;
 #[path = "rest/keys.rs"]
 mod keys;
+#[path = "rest/numbers.rs"]
+mod numbers;
 #[path = "rest/openapi.rs"]
 mod openapi;
 #[path = "rest/organizations.rs"]
@@ -34,6 +38,8 @@ mod own;
 mod platform_records;
 #[path = "rest/proxies.rs"]
 mod proxies;
+#[path = "rest/referred.rs"]
+mod referred;
 #[path = "rest/releases.rs"]
 mod releases;
 #[path = "rest/replay.rs"]

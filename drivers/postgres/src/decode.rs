@@ -6,7 +6,7 @@ use crate::error::schema_changed;
 use crate::wire::cells::{self, Items, Wire};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST, with_cells};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
@@ -76,18 +76,21 @@ impl Decoder {
     }
 
     pub(crate) fn push(&mut self, row: &Row) -> Result<()> {
+        let mut failure = None;
         for (index, column) in self.columns.iter_mut().enumerate() {
             let cell: Option<Raw<'_>> = row.try_get(index).map_err(Error::internal)?;
             match cell {
                 None => column.builder.append_null(),
                 Some(Raw(bytes)) => {
                     self.bytes = self.bytes.saturating_add(bytes.len());
-                    column.push(bytes).map_err(|error| error.with_column(index))?;
+                    // What stands behind it is read: its row may be named by that.
+                    if let Err(error) = column.push(bytes) {
+                        failure = failure.or(Some(error.with_column(index)));
+                    }
                 }
             }
         }
-        self.rows = self.rows.saturating_add(1);
-        Ok(())
+        self.end_row(failure)
     }
 
     /// A row as DataRow and COPY hold it: the number of its cells, then each with its length.
@@ -96,6 +99,7 @@ impl Decoder {
     /// Other cells than the columns, or a value that its column cannot hold.
     pub(crate) fn push_cells(&mut self, row: &[u8]) -> Result<()> {
         let broken = || Error::internal("a row is not what it should be");
+        let mut failure = None;
         let (count, mut rest) = row.split_first_chunk::<2>().ok_or_else(broken)?;
         if usize::from(u16::from_be_bytes(*count)) != self.columns.len() {
             return Err(broken());
@@ -110,12 +114,22 @@ impl Decoder {
                     let (cell, others) = rest.split_at_checked(length).ok_or_else(broken)?;
                     rest = others;
                     self.bytes = self.bytes.saturating_add(length);
-                    column.push(cell).map_err(|error| error.with_column(index))?;
+                    if let Err(error) = column.push(cell) {
+                        failure = failure.or(Some(error.with_column(index)));
+                    }
                 }
             }
         }
         if !rest.is_empty() {
             return Err(broken());
+        }
+        self.end_row(failure)
+    }
+
+    /// One more row, unless it has a value that could not be read.
+    fn end_row(&mut self, failure: Option<Error>) -> Result<()> {
+        if let Some(error) = failure {
+            return Err(with_cells(error, self.rows, self.columns.iter_mut().map(|own| &mut own.builder).enumerate()));
         }
         self.rows = self.rows.saturating_add(1);
         Ok(())

@@ -5,7 +5,7 @@
 use crate::codec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST, with_cells};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
@@ -64,6 +64,7 @@ impl Decoder {
     }
 
     pub(crate) fn push(&mut self, row: &SqliteRow) -> Result<()> {
+        let mut failure = None;
         for (index, column) in self.columns.iter_mut().enumerate() {
             let value = row.try_get_raw(index).map_err(Error::internal)?;
             let read = cell(value).and_then(|cell| {
@@ -75,7 +76,13 @@ impl Decoder {
                 column.push(cell)
             });
             let read = read.or_else(|error| column.builder.append_null_for(error, column.encoding));
-            read.map_err(|error| error.with_column(index))?;
+            // What stands behind it is read: its row may be named by that.
+            if let Err(error) = read {
+                failure = failure.or(Some(error.with_column(index)));
+            }
+        }
+        if let Some(error) = failure {
+            return Err(with_cells(error, self.rows, self.columns.iter_mut().map(|own| &mut own.builder).enumerate()));
         }
         self.rows = self.rows.saturating_add(1);
         Ok(())

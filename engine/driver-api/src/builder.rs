@@ -3,12 +3,12 @@
 use crate::relation::Encoding;
 use crate::value::{ItemType, ValueType};
 use arrow::array::{
-    ArrayBuilder, ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
-    Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListArray, ListBuilder, PrimitiveArray,
-    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, BooleanBuilder, Date32Builder,
+    Decimal128Builder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, ListArray,
+    ListBuilder, PrimitiveArray, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{Field, FieldRef};
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int16Type, Int32Type, Int64Type};
 use querygate_types::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
@@ -185,6 +185,39 @@ impl ColumnBuilder {
     }
 }
 
+/// The error of a value with what is known of its row, which is the one after `row` whole ones: the cells, by the places of their columns,
+/// that may be a key's. The columns begin anew: nothing is read behind such an error.
+#[must_use]
+pub fn with_cells<'a>(
+    error: Error,
+    row: usize,
+    columns: impl IntoIterator<Item = (usize, &'a mut ColumnBuilder)>,
+) -> Error {
+    let cells = columns.into_iter().filter_map(|(place, column)| Some((place, key_text(&column.finish(), row)?)));
+    error.with_cells(cells.collect())
+}
+
+/// Bytes of a text in a key that an error names, at most.
+const KEY_BYTES_MAX: usize = 200;
+
+/// A cell as the text that a key shows. `None`: there is none, it is NULL, or no key is made of such values.
+fn key_text(cells: &ArrayRef, row: usize) -> Option<String> {
+    if row >= cells.len() || cells.is_null(row) {
+        return None;
+    }
+    match cells.data_type() {
+        DataType::Int16 => Some(cells.as_primitive::<Int16Type>().value(row).to_string()),
+        DataType::Int32 => Some(cells.as_primitive::<Int32Type>().value(row).to_string()),
+        DataType::Int64 => Some(cells.as_primitive::<Int64Type>().value(row).to_string()),
+        DataType::Decimal128(..) => Some(cells.as_primitive::<Decimal128Type>().value_as_string(row)),
+        DataType::Utf8 => {
+            let text = cells.as_string::<i32>().value(row);
+            (text.len() <= KEY_BYTES_MAX).then(|| text.to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Sources write NaN with any sign and any bits, and comparisons tell these apart: one with its sign set would be less than every
 /// number. There is one, greater than all of them.
 fn one_nan<T: ArrowPrimitiveType>(
@@ -202,8 +235,35 @@ fn one_nan<T: ArrowPrimitiveType>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, AsArray};
     use arrow::datatypes::{Float32Type, Float64Type};
+
+    /// Of the row that failed, and of no other: what its columns have of it, as far as it may be of a key.
+    #[test]
+    fn an_error_of_a_value_has_the_cells_of_its_row() {
+        let types = [ValueType::Int64, ValueType::Text, ValueType::Float64, ValueType::Text, ValueType::Int32];
+        let mut columns: Vec<ColumnBuilder> = types.iter().map(|of| ColumnBuilder::new(*of, 4)).collect();
+        for row in 0..2_i64 {
+            for column in &mut columns {
+                match column {
+                    ColumnBuilder::Int64(builder) => builder.append_value(row + 7),
+                    ColumnBuilder::Text(builder) => builder.append_value(if row == 0 { "first" } else { "second" }),
+                    ColumnBuilder::Float64(builder) => builder.append_value(0.5),
+                    // The last column failed in the second row.
+                    other if row == 0 => other.append_null(),
+                    _ => {}
+                }
+            }
+        }
+        if let Some(ColumnBuilder::Text(builder)) = columns.get_mut(3) {
+            *builder = StringBuilder::new();
+            builder.append_value("x");
+            builder.append_value("y".repeat(KEY_BYTES_MAX + 1));
+        }
+        let error = Error::new(ErrorCode::DataException, "source holds none").with_column(4);
+        let told = with_cells(error, 1, columns.iter_mut().enumerate());
+        assert_eq!(told.cells(), [(0, "8".to_owned()), (1, "second".to_owned())]);
+        assert_eq!(told.column(), Some(4));
+    }
 
     #[test]
     fn there_is_one_nan_whatever_a_source_writes() {

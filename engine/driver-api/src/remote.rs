@@ -59,12 +59,17 @@ pub struct LookedFor {
 }
 
 /// What a remote relation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum TableKind {
     /// It holds rows.
+    #[default]
     Table,
     /// Its rows are computed; it has no keys of its own.
     View,
+    /// Its rows were computed, and are kept until they are computed anew.
+    MaterializedView,
+    /// Its rows are another server's, which the source asks for them.
+    ForeignTable,
 }
 
 /// A column of a remote table.

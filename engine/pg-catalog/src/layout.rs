@@ -4,7 +4,7 @@
 use super::cell::{Cell, array_of, read_copy_line};
 use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use querygate_types::{Error, PgType, Result};
+use querygate_types::{Error, PgType, Result, reg_types};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
@@ -84,8 +84,6 @@ fn wire_type(type_name: &str) -> (DataType, PgType) {
         "int8" => (DataType::Int64, PgType::Int8),
         "oid" => (DataType::UInt32, PgType::Oid),
         "xid" => (DataType::UInt32, PgType::Xid),
-        "regproc" => (DataType::UInt32, PgType::Regproc),
-        "regtype" => (DataType::UInt32, PgType::Regtype),
         "float4" => (DataType::Float32, PgType::Float4),
         "float8" => (DataType::Float64, PgType::Float8),
         "numeric" => (DataType::Decimal128(38, 0), PgType::Numeric),
@@ -109,7 +107,10 @@ fn wire_type(type_name: &str) -> (DataType, PgType) {
         "_aclitem" => (list(DataType::Utf8), PgType::AclItemArray),
         "_text" | "_pg_statistic" => (list(DataType::Utf8), PgType::TextArray),
         "pg_node_tree" => (DataType::Utf8, PgType::PgNodeTree),
-        _ => (DataType::Utf8, PgType::Text),
+        other => match PgType::from_name(other) {
+            Some(reg @ reg_types!()) => (DataType::UInt32, reg),
+            _ => (DataType::Utf8, PgType::Text),
+        },
     }
 }
 

@@ -96,6 +96,12 @@ impl PgCatalog {
         Some(relation.columns.iter().map(|column| column.name.clone()).collect())
     }
 
+    /// Whether a visible relation, of those of PostgreSQL's own too, is a table and no view. `None`: there is no such relation.
+    #[must_use]
+    pub fn is_table(&self, schema: &str, relation: &str) -> Option<bool> {
+        self.objects.relation_in(schema, relation).map(|relation| matches!(relation.kind, 'r' | 'm' | 'f'))
+    }
+
     /// `pg_class.oid` of one of PostgreSQL's own relations that exists here.
     #[must_use]
     pub fn system_oid(schema: &str, name: &str) -> Option<u32> {

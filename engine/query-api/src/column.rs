@@ -3,7 +3,7 @@
 use crate::values::network::NETWORK;
 use crate::values::timetz::TimeTz;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
-use querygate_types::{PgType, array_types};
+use querygate_types::{PgType, array_types, reg_types};
 
 /// Key of field metadata: the length of `char(n)` and `varchar(n)`, the digits of a second's fraction, or `any` for a
 /// numeric without a declared scale.
@@ -118,13 +118,7 @@ pub fn arrow_type_of(pg_type: PgType) -> Option<DataType> {
         PgType::Int2 => DataType::Int16,
         PgType::Int4 => DataType::Int32,
         PgType::Int8 => DataType::Int64,
-        PgType::Oid
-        | PgType::Regproc
-        | PgType::Regclass
-        | PgType::Regtype
-        | PgType::Regnamespace
-        | PgType::Regrole
-        | PgType::Xid => DataType::UInt32,
+        PgType::Oid | PgType::Xid | reg_types!() => DataType::UInt32,
         PgType::Float4 => DataType::Float32,
         PgType::Float8 => DataType::Float64,
         PgType::Numeric => DataType::Decimal128(38, 10),

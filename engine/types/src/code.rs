@@ -38,6 +38,7 @@ pub enum ErrorCode {
     UndefinedDatabase,
     UndefinedSavepoint,
     AmbiguousColumn,
+    AmbiguousFunction,
     DuplicateColumn,
     DuplicateAlias,
     DuplicateCursor,
@@ -164,6 +165,7 @@ impl ErrorCode {
         Self::UndefinedDatabase,
         Self::UndefinedSavepoint,
         Self::AmbiguousColumn,
+        Self::AmbiguousFunction,
         Self::DuplicateColumn,
         Self::DuplicateAlias,
         Self::DuplicateCursor,
@@ -267,6 +269,7 @@ impl ErrorCode {
             Self::UndefinedDatabase => "3D000",
             Self::UndefinedSavepoint => "3B001",
             Self::AmbiguousColumn => "42702",
+            Self::AmbiguousFunction => "42725",
             Self::DuplicateColumn => "42701",
             Self::DuplicateAlias => "42712",
             Self::DuplicateCursor => "42P03",
@@ -348,6 +351,7 @@ impl ErrorCode {
             | Self::UndefinedFunction
             | Self::UndefinedParameter
             | Self::AmbiguousColumn
+            | Self::AmbiguousFunction
             | Self::DuplicateColumn
             | Self::InvalidTableDefinition
             | Self::DuplicateAlias
@@ -442,26 +446,21 @@ impl ErrorCode {
     /// HTTP status of the REST door.
     #[must_use]
     pub const fn http(self) -> u16 {
-        // More than a bound that stays what it is: another try gets the same answer.
-        if matches!(self, Self::ProgramLimitExceeded | Self::TooManyColumns) {
-            return 413;
-        }
-        // Neither the client's fault nor the gate's: an operator sets the source right.
-        if matches!(self, Self::SourceError) {
-            return 503;
-        }
-        match self.grpc() {
-            GrpcStatus::Cancelled => 499,
-            GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::FailedPrecondition => 400,
-            GrpcStatus::DeadlineExceeded => 504,
-            GrpcStatus::NotFound => 404,
-            GrpcStatus::AlreadyExists => 409,
-            GrpcStatus::PermissionDenied => 403,
-            GrpcStatus::ResourceExhausted => 429,
-            GrpcStatus::Unimplemented => 501,
-            GrpcStatus::Internal => 500,
-            GrpcStatus::Unavailable => 503,
-            GrpcStatus::Unauthenticated => 401,
+        match (self, self.grpc()) {
+            // More than a bound that stays what it is: another try gets the same answer.
+            (Self::ProgramLimitExceeded | Self::TooManyColumns, _) => 413,
+            // Neither the client's fault nor the gate's: an operator sets the source right.
+            (Self::SourceError, _) | (_, GrpcStatus::Unavailable) => 503,
+            (_, GrpcStatus::Cancelled) => 499,
+            (_, GrpcStatus::InvalidArgument | GrpcStatus::OutOfRange | GrpcStatus::FailedPrecondition) => 400,
+            (_, GrpcStatus::DeadlineExceeded) => 504,
+            (_, GrpcStatus::NotFound) => 404,
+            (_, GrpcStatus::AlreadyExists) => 409,
+            (_, GrpcStatus::PermissionDenied) => 403,
+            (_, GrpcStatus::ResourceExhausted) => 429,
+            (_, GrpcStatus::Unimplemented) => 501,
+            (_, GrpcStatus::Internal) => 500,
+            (_, GrpcStatus::Unauthenticated) => 401,
         }
     }
 

@@ -29,6 +29,7 @@ struct Parts {
     source_rule: Option<SourceRule>,
     position: Option<u32>,
     column: Option<usize>,
+    cells: Vec<(usize, String)>,
     vendor: Option<VendorCode>,
     words: VendorWords,
     faults: Vec<FieldFault>,
@@ -80,6 +81,7 @@ impl Error {
                 source_rule: None,
                 position: None,
                 column: None,
+                cells: Vec::new(),
                 vendor: None,
                 words: VendorWords::default(),
                 faults: Vec::new(),
@@ -173,6 +175,14 @@ impl Error {
     #[must_use]
     pub fn with_column(mut self, column: usize) -> Self {
         self.inner.column = Some(column);
+        self
+    }
+
+    /// What is known of the row whose value it is about: places of columns, as that of [`Error::with_column`], with their values as
+    /// texts. The layer that knows what the client may see says the row's key.
+    #[must_use]
+    pub fn with_cells(mut self, cells: Vec<(usize, String)>) -> Self {
+        self.inner.cells = cells;
         self
     }
 
@@ -289,6 +299,12 @@ impl Error {
     #[must_use]
     pub fn column(&self) -> Option<usize> {
         self.inner.column
+    }
+
+    /// What is known of the row whose value it is about: places of columns with their values. No door shows it.
+    #[must_use]
+    pub fn cells(&self) -> &[(usize, String)] {
+        &self.inner.cells
     }
 
     /// What ObjectStack calls it, where it has a name for it.

@@ -87,14 +87,19 @@ pg_types! {
     Bit, 1560, "bit", -1, BitString, 1561;
     Varbit, 1562, "varbit", -1, BitString, 1563;
     Numeric, 1700, "numeric", -1, Numeric, 1231;
+    Regprocedure, 2202, "regprocedure", 4, Numeric, 2207;
+    Regoper, 2203, "regoper", 4, Numeric, 2208;
+    Regoperator, 2204, "regoperator", 4, Numeric, 2209;
     Regclass, 2205, "regclass", 4, Numeric, 2210;
     Regtype, 2206, "regtype", 4, Numeric, 2211;
     Void, 2278, "void", 4, Pseudo, 0;
     Record, 2249, "record", -1, Pseudo, 2287;
     Uuid, 2950, "uuid", 16, UserDefined, 2951;
+    Regconfig, 3734, "regconfig", 4, Numeric, 3735;
     Jsonb, 3802, "jsonb", -1, UserDefined, 3807;
     Regnamespace, 4089, "regnamespace", 4, Numeric, 4090;
     Regrole, 4096, "regrole", 4, Numeric, 4097;
+    Regcollation, 4191, "regcollation", 4, Numeric, 4192;
     BoolArray, 1000, "_bool", -1, Array, 0;
     ByteaArray, 1001, "_bytea", -1, Array, 0;
     CharArray, 1002, "_char", -1, Array, 0;
@@ -126,6 +131,23 @@ pg_types! {
     BitArray, 1561, "_bit", -1, Array, 0;
     VarbitArray, 1563, "_varbit", -1, Array, 0;
     RecordArray, 2287, "_record", -1, Array, 0;
+}
+
+/// The types of object ids that print as names, as a pattern.
+#[macro_export]
+macro_rules! reg_types {
+    () => {
+        ($crate::PgType::Regproc
+            | $crate::PgType::Regprocedure
+            | $crate::PgType::Regoper
+            | $crate::PgType::Regoperator
+            | $crate::PgType::Regclass
+            | $crate::PgType::Regtype
+            | $crate::PgType::Regconfig
+            | $crate::PgType::Regnamespace
+            | $crate::PgType::Regrole
+            | $crate::PgType::Regcollation)
+    };
 }
 
 /// The array types that a value may have, as a pattern: a match over types stays exhaustive without a list of its own. Not among
@@ -227,6 +249,7 @@ mod tests {
             let is_listed = matches!(t, array_types!());
             let vectors = [PgType::Int2Vector, PgType::OidVector, PgType::RecordArray];
             assert_eq!(is_listed, t.category() == TypeCategory::Array && !vectors.contains(t), "{t:?}");
+            assert_eq!(matches!(t, reg_types!()), t.name().starts_with("reg"), "{t:?}");
             assert!(!is_listed || t.element().is_some(), "{t:?}");
             assert_eq!(PgType::from_oid(t.oid()), Some(*t));
             assert_eq!(PgType::from_name(t.name()), Some(*t));

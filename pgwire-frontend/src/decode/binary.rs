@@ -9,7 +9,7 @@ use arrow::datatypes::IntervalMonthDayNano;
 use querygate_query_api::values::timetz::TimeTz;
 use querygate_types::bits::of_bytes;
 use querygate_types::network::{Family, Inet, colons};
-use querygate_types::{Error, ErrorCode, PgType, Result, array_types};
+use querygate_types::{Error, ErrorCode, PgType, Result, array_types, reg_types};
 
 /// Microseconds of a day, 24:00 included.
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -32,13 +32,7 @@ fn read(pg_type: PgType, reader: &mut Reader<'_>, number: usize) -> std::result:
         PgType::Int2 => Value::Int(reader.i16()?.into()),
         PgType::Int4 => Value::Int(reader.i32()?.into()),
         PgType::Int8 => Value::Int(reader.i64()?),
-        PgType::Oid
-        | PgType::Xid
-        | PgType::Regproc
-        | PgType::Regclass
-        | PgType::Regtype
-        | PgType::Regnamespace
-        | PgType::Regrole => Value::Int(reader.u32()?.into()),
+        PgType::Oid | PgType::Xid | reg_types!() => Value::Int(reader.u32()?.into()),
         PgType::Float4 => Value::Float(f32::from_bits(reader.u32()?).into()),
         PgType::Float8 => Value::Float(f64::from_bits(reader.i64()?.cast_unsigned())),
         PgType::Numeric => return Ok(numeric::read(reader)?.map(Value::Decimal)),

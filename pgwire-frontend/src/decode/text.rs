@@ -5,7 +5,7 @@ use super::{array, datetime, interval, numeric, out_of_range, syntax};
 use querygate_query_api::values::zone::Zone;
 use querygate_types::bytes::{self, NoBytes};
 use querygate_types::network::{self, Inet};
-use querygate_types::{Error, ErrorCode, PgType, Result, array_types, bits, uuid};
+use querygate_types::{Error, ErrorCode, PgType, Result, array_types, bits, reg_types, uuid};
 
 pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
     Ok(match pg_type {
@@ -15,9 +15,7 @@ pub(super) fn value(pg_type: PgType, text: &str, zone: Zone) -> Result<Value> {
         PgType::Int8 => Value::Int(integer(pg_type, text, i64::MIN, i64::MAX)?),
         PgType::Oid | PgType::Xid => Value::Int(integer(pg_type, text, 0, u32::MAX.into())?),
         // Names are looked up by the engine; here only numbers are known.
-        PgType::Regproc | PgType::Regclass | PgType::Regtype | PgType::Regnamespace | PgType::Regrole => {
-            Value::Int(integer(PgType::Oid, text, 0, u32::MAX.into())?)
-        }
+        reg_types!() => Value::Int(integer(PgType::Oid, text, 0, u32::MAX.into())?),
         PgType::Float4 => Value::Float(float(pg_type, text)?),
         PgType::Float8 => Value::Float(float(pg_type, text)?),
         PgType::Numeric => Value::Decimal(numeric::parse(text)?),

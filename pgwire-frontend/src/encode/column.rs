@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use querygate_query_api::column::pg_type_of;
 use querygate_query_api::values::network::NETWORK;
 use querygate_query_api::values::timetz::TimeTz;
-use querygate_types::{Error, PgType, Result, array_types};
+use querygate_types::{Error, PgType, Result, array_types, reg_types};
 
 /// One column of a batch, ready to be written row by row.
 pub(super) struct Column<'a> {
@@ -222,8 +222,7 @@ fn scalar(physical: Physical<'_>, pg_type: PgType) -> Option<Values<'_>> {
         PgType::Int4 => int(&physical, Width::Four),
         PgType::Int8 => int(&physical, Width::Eight),
         PgType::Oid | PgType::Xid => int(&physical, Width::Oid),
-        PgType::Regproc | PgType::Regclass | PgType::Regtype | PgType::Regnamespace | PgType::Regrole => match physical
-        {
+        reg_types!() => match physical {
             P::Text(texts) => Some(Values::RegName(texts)),
             other => int(&other, Width::Oid),
         },

@@ -311,4 +311,8 @@ fn an_error_names_the_table_and_the_column_of_the_value() {
     let error = error.as_db_error().unwrap();
     assert_eq!(error.detail(), Some("It is in column \"until\" of table \"beyond\"."), "{error:?}");
     assert!(error.hint().is_some_and(|hint| hint.contains("`bad_values`")), "{error:?}");
+    // And the row, where the statement reads its key.
+    let error = runtime().block_on(client.simple_query("SELECT until, nr FROM beyond")).unwrap_err();
+    let place = "It is in column \"until\" of table \"beyond\". Its row has the key (nr)=(0).";
+    assert_eq!(error.as_db_error().unwrap().detail(), Some(place), "{error:?}");
 }

@@ -12,7 +12,7 @@ use crate::tree::place;
 use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::SchemaRef;
 use mongodb::bson::{Decimal128, RawBsonRef};
-use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST};
+use querygate_driver_api::builder::{ColumnBuilder, ROWS_AT_FIRST, with_cells};
 use querygate_driver_api::execution::NativeStatement;
 use querygate_driver_api::relation::Encoding;
 use querygate_driver_api::value::ValueType;
@@ -100,7 +100,10 @@ impl Decoder {
     pub(crate) fn push(&mut self, document: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(document.len());
         self.documents = self.documents.saturating_add(1);
-        self.paths.read(document, self.documents, &mut self.cells)?;
+        if let Err(error) = self.paths.read(document, self.documents, &mut self.cells) {
+            let columns = self.cells.columns.iter_mut().map(|own| (own.place, &mut own.builder));
+            return Err(with_cells(error, self.cells.rows, columns));
+        }
         self.cells.end_row();
         Ok(())
     }

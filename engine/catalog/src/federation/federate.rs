@@ -10,7 +10,7 @@ use crate::leaf::GovernedTable;
 use crate::metrics::FragmentFacts;
 use crate::principal::VisibleObject;
 use crate::remote::{
-    CompiledFragment, DriverTable, Expected, FragmentCall, NamedTable, OpenParameters, looks_up, names,
+    CompiledFragment, DriverTable, Expected, FragmentCall, NamedTable, OpenParameters, looks_up, named_in,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use querygate_driver_api::capability::{Capabilities, RefusalReason};
 use querygate_driver_api::driver::Driver;
 use querygate_driver_api::execution::{DeclineReason, LookUp, NativeStatement};
+use querygate_driver_api::identifier::Identifier;
 use querygate_driver_api::planning::settings_for;
 use querygate_driver_api::value::Value;
 use querygate_pg_catalog::LeafToken;
@@ -145,6 +146,14 @@ impl LeafOpener for GovernedOpener<'_> {
 /// The table's key as indexes of the governed columns, when all of it is visible and unmasked.
 fn key_of(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<usize>> {
     table.key()?.iter().map(|raw| governed.columns().iter().position(|c| c.is_raw(*raw))).collect()
+}
+
+/// The columns of such a key in their source, with their names here.
+fn named_key(governed: &GovernedTable, table: &DriverTable) -> Option<Vec<(Identifier, String)>> {
+    let named = |(raw, place): (&usize, usize)| {
+        Some((table.fields().get(*raw)?.column.name.clone(), governed.columns().get(place)?.field.name().clone()))
+    };
+    table.key()?.iter().zip(key_of(governed, table)?).map(named).collect()
 }
 
 /// A plan with fragments in it, and what became of its parts.
@@ -363,7 +372,7 @@ fn compiled(
         setting: None,
         by_key: false,
         names_columns: true,
-        reads: names(&translation.source, &translation.fragment, named),
+        reads: named_in(&translation.source, &translation.fragment, named),
         expected: Arc::new(Expected::of(&translation.size)),
         open: None,
     }
@@ -380,7 +389,8 @@ fn named_tables(plan: &LogicalPlan) -> Vec<NamedTable> {
             && let Some(table) = (governed.raw().as_ref() as &dyn Any).downcast_ref::<DriverTable>()
         {
             let (source, name) = (Arc::clone(table.source()), governed.name().to_owned());
-            found.push(NamedTable { source, table: table.table().clone(), name });
+            let key = named_key(governed, table).unwrap_or_default();
+            found.push(NamedTable { source, table: table.table().clone(), name, key });
         }
         Ok(TreeNodeRecursion::Continue)
     });

@@ -3,7 +3,7 @@
 use super::keys::{Narrowing, is_key, narrowed};
 use super::open::OpenParameters;
 use super::plain::PlainScans;
-use super::read_tables::tables;
+use super::read_tables::{NamedTable, row_key, tables};
 use super::source_error::{named, placed};
 use super::worth::Expected;
 use crate::arguments::Arguments;
@@ -62,8 +62,8 @@ pub(crate) struct CompiledFragment {
     pub(crate) by_key: bool,
     /// Whether its columns are the statement's own: what a policy reads besides has no name for a client.
     pub(crate) names_columns: bool,
-    /// What its reader calls the tables that it reads.
-    pub(crate) reads: Arc<[String]>,
+    /// The tables that it reads and that its reader has a name for.
+    pub(crate) reads: Arc<[NamedTable]>,
     /// What it gives without keys.
     pub(crate) expected: Arc<Expected>,
     /// Where its values come from, where other values may take their place.
@@ -173,8 +173,10 @@ pub(crate) fn heard(compiled: &CompiledFragment, error: Error) -> Error {
     }
     let place = error.column().filter(|_| compiled.names_columns);
     let column = place.and_then(|place| compiled.fragment.output.get(place));
-    let tables: &[String] = if refused { &compiled.reads } else { &[] };
-    placed(column.map(|column| column.name.as_str()), tables, named(&compiled.source, error))
+    let key = place.and_then(|place| row_key(&compiled.fragment, &compiled.reads, place, error.cells()));
+    let reads: &[NamedTable] = if refused { &compiled.reads } else { &[] };
+    let tables: Vec<String> = reads.iter().map(|read| read.name.clone()).collect();
+    placed(column.map(|column| column.name.as_str()), key.as_deref(), &tables, named(&compiled.source, error))
 }
 
 fn current(filter: &Arc<dyn PhysicalExpr>) -> Option<Narrowing> {

@@ -23,6 +23,6 @@ pub use floors::{CounterName, FLOORS_MAX, FloorKeeper, NumberFloors};
 pub(crate) use key_reads::looks_up;
 pub(crate) use open::OpenParameters;
 pub use plain::PlainScans;
-pub(crate) use read_tables::{NamedTable, names};
+pub(crate) use read_tables::{NamedTable, named_in};
 pub use table::{DriverTable, LostField, RemoteField};
 pub(crate) use worth::Expected;

@@ -8,8 +8,9 @@ const VALUE: &str =
     "Correct the value in the source, or have such values read as NULL or as text: `bad_values` of the source.";
 const RETRY: &str = "Other sources answer; try again later.";
 
-/// The failure with the column that it is about, for those who may know it, or else the tables, as the statement names them.
-pub(crate) fn placed(column: Option<&str>, tables: &[String], error: Error) -> Error {
+/// The failure with the column that it is about and its row's key, for those who may know them, or else the tables, as the statement
+/// names them.
+pub(crate) fn placed(column: Option<&str>, key: Option<&str>, tables: &[String], error: Error) -> Error {
     if error.detail().is_some() || error.code() == ErrorCode::Internal {
         return error;
     }
@@ -22,7 +23,10 @@ pub(crate) fn placed(column: Option<&str>, tables: &[String], error: Error) -> E
         (None, [_]) => format!("The statement reads table {quoted} there."),
         (None, _) => format!("The statement reads tables {quoted} there."),
     };
-    let error = error.with_detail(detail);
+    let error = error.with_detail(match key {
+        Some(key) => format!("{detail} Its row has the key {key}."),
+        None => detail,
+    });
     match column.filter(|_| error.hint().is_none()) {
         Some(_) => error.with_hint(VALUE),
         None => error,
@@ -87,7 +91,7 @@ mod tests {
     fn columns_and_tables_are_named_as_the_statement_names_them() {
         let told = |column: Option<&str>, names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            placed(column, &names, Error::new(ErrorCode::SourceError, "source failed"))
+            placed(column, None, &names, Error::new(ErrorCode::SourceError, "source failed"))
         };
         for (column, names, expected) in [
             (None, &[][..], None),
@@ -101,7 +105,10 @@ mod tests {
             assert_eq!((told.detail(), told.hint().is_some()), (expected, column.is_some()), "{column:?} {names:?}");
         }
         let known = Error::new(ErrorCode::DataException, "source holds none").with_detail("It is there.");
-        assert_eq!(placed(Some("n"), &["q".to_owned()], known.clone()).detail(), known.detail());
-        assert_eq!(placed(Some("n"), &[], Error::internal("?")).detail(), None);
+        assert_eq!(placed(Some("n"), None, &["q".to_owned()], known.clone()).detail(), known.detail());
+        assert_eq!(placed(Some("n"), None, &[], Error::internal("?")).detail(), None);
+        let failed = Error::new(ErrorCode::DataException, "source holds none");
+        let told = placed(Some("n"), Some("(id)=(7)"), &["q".to_owned()], failed);
+        assert_eq!(told.detail(), Some("It is in column \"n\" of table \"q\". Its row has the key (id)=(7)."));
     }
 }

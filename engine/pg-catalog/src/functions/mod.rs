@@ -8,6 +8,7 @@ mod describe;
 mod lists;
 mod names;
 mod privileges;
+mod routines;
 mod session;
 mod standard;
 mod value;
@@ -98,9 +99,10 @@ impl PgCatalog {
     /// All functions, each under its name and as `pg_catalog.name`.
     #[must_use]
     pub fn functions(self: &Arc<Self>) -> Vec<Arc<ScalarUDF>> {
-        let lists: [&[Definition]; 9] = [
+        let lists: [&[Definition]; 10] = [
             session::FUNCTIONS,
             names::FUNCTIONS,
+            routines::FUNCTIONS,
             deparse::FUNCTIONS,
             describe::FUNCTIONS,
             privileges::FUNCTIONS,
@@ -172,10 +174,6 @@ fn function_field(name: &str, type_name: &str) -> Field {
     match type_name {
         "_int4" => Field::new(name, DataType::List(Arc::new(Field::new("item", DataType::Int32, true))), true),
         "_int8" => Field::new(name, DataType::List(Arc::new(Field::new("item", DataType::Int64, true))), true),
-        "regclass" | "regnamespace" | "regrole" => {
-            let metadata = [(PG_TYPE_KEY.to_owned(), type_name.to_owned())].into();
-            Field::new(name, DataType::UInt32, true).with_metadata(metadata)
-        }
         "json" | "jsonb" | "void" => {
             let metadata = [(PG_TYPE_KEY.to_owned(), type_name.to_owned())].into();
             Field::new(name, DataType::Utf8, true).with_metadata(metadata)

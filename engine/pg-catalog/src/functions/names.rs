@@ -21,10 +21,15 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     }),
     strict("to_regclass", 1, 1, "regclass", |c, args| Ok(find_relation(c, &text(args, 0)).into())),
     strict("to_regtype", 1, 1, "regtype", |c, args| Ok(find_type(c, &text(args, 0)).into())),
-    strict("to_regproc", 1, 1, "regproc", |_, args| Ok(find_function(&text(args, 0)).into())),
-    strict("to_regprocedure", 1, 1, "regproc", |_, args| Ok(find_procedure(&text(args, 0)).into())),
     strict("to_regnamespace", 1, 1, "regnamespace", |c, args| Ok(find_namespace(c, &text(args, 0)).into())),
     strict("to_regrole", 1, 1, "regrole", |c, args| Ok(find_role(c, &text(args, 0)).into())),
+    strict(
+        "to_regcollation",
+        1,
+        1,
+        "regcollation",
+        |_, args| Ok(in_fixed("pg_collation", 0, 1, &text(args, 0)).into()),
+    ),
     strict("regclassin", 1, 1, "regclass", |c, a| {
         read(
             a,
@@ -35,20 +40,6 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     }),
     strict("regtypein", 1, 1, "regtype", |c, a| {
         read(a, |name| find_type(c, name), ErrorCode::UndefinedObject, |name| format!("type \"{name}\" does not exist"))
-    }),
-    strict("regprocin", 1, 1, "regproc", |_, a| {
-        read(a, find_function, ErrorCode::UndefinedFunction, |name| format!("function \"{name}\" does not exist"))
-    }),
-    strict("regprocedurein", 1, 1, "regproc", |_, a| {
-        read(a, find_procedure, ErrorCode::UndefinedFunction, |name| format!("function \"{name}\" does not exist"))
-    }),
-    strict("regoperin", 1, 1, "oid", |_, a| {
-        read(
-            a,
-            |name| in_fixed("pg_operator", 0, 1, name),
-            ErrorCode::UndefinedFunction,
-            |n| format!("operator does not exist: {n}"),
-        )
     }),
     strict("regnamespacein", 1, 1, "regnamespace", |c, a| {
         read(
@@ -61,11 +52,11 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     strict("regrolein", 1, 1, "regrole", |c, a| {
         read(a, |name| find_role(c, name), ErrorCode::UndefinedObject, |name| format!("role \"{name}\" does not exist"))
     }),
-    strict("regconfigin", 1, 1, "oid", |_, a| {
+    strict("regconfigin", 1, 1, "regconfig", |_, a| {
         let message = |name: &str| format!("text search configuration \"{name}\" does not exist");
         read(a, |name| in_fixed("pg_ts_config", 0, 1, name), ErrorCode::UndefinedObject, message)
     }),
-    strict("regcollationin", 1, 1, "oid", |_, a| {
+    strict("regcollationin", 1, 1, "regcollation", |_, a| {
         let message = |name: &str| format!("collation \"{name}\" does not exist");
         read(a, |name| in_fixed("pg_collation", 0, 1, name), ErrorCode::UndefinedObject, message)
     }),
@@ -84,9 +75,6 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             types.entry(oid).map(|_| types.format(oid, None, &c.path()))
         }))
     }),
-    strict("regprocout", 1, 1, "text", |_, a| Ok(write(a, |oid| name_in_fixed("pg_proc", oid)))),
-    strict("regprocedureout", 1, 1, "text", |_, a| Ok(write(a, |oid| name_in_fixed("pg_proc", oid)))),
-    strict("regoperout", 1, 1, "text", |_, a| Ok(write(a, |oid| name_in_fixed("pg_operator", oid)))),
     strict("regconfigout", 1, 1, "text", |_, a| Ok(write(a, |oid| name_in_fixed("pg_ts_config", oid)))),
     strict("regcollationout", 1, 1, "text", |_, a| Ok(write(a, |oid| name_in_fixed("pg_collation", oid)))),
     strict("regnamespaceout", 1, 1, "text", |c, a| {
@@ -110,8 +98,6 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         let entry = oid(args, 0).and_then(|oid| types.entry(oid));
         Ok(entry.map(|e| c.path().contains(&e.schema.as_str())).into())
     }),
-    strict("pg_function_is_visible", 1, 1, "bool", |_, args| Ok(fixed_is_visible("pg_proc", args))),
-    strict("pg_operator_is_visible", 1, 1, "bool", |_, args| Ok(fixed_is_visible("pg_operator", args))),
     strict("pg_collation_is_visible", 1, 1, "bool", |_, args| Ok(fixed_is_visible("pg_collation", args))),
     strict("pg_conversion_is_visible", 1, 1, "bool", |_, args| Ok(fixed_is_visible("pg_conversion", args))),
     strict("pg_opclass_is_visible", 1, 1, "bool", |_, args| Ok(fixed_is_visible("pg_opclass", args))),
@@ -183,20 +169,30 @@ fn read(
     code: ErrorCode,
     message: impl Fn(&str) -> String,
 ) -> Result<Cell> {
+    read_or(args, NONE, |name| find(name).ok_or_else(|| Error::new(code, message(name))))
+}
+
+/// What most reg types print and read for 0.
+pub(super) const NONE: &str = "-";
+
+/// That, with another word for 0 and its own errors.
+pub(super) fn read_or(args: &[Cell], none: &str, find: impl Fn(&str) -> Result<u32>) -> Result<Cell> {
     if let Some(number) = oid(args, 0) {
         return Ok(number.into());
     }
     let name = text(args, 0);
-    if name == "-" {
-        return Ok(Cell::Int(0));
-    }
-    find(&name).map(Into::into).ok_or_else(|| Error::new(code, message(&name)))
+    if name == none { Ok(Cell::Int(0)) } else { find(&name).map(Into::into) }
 }
 
 /// `…out`: the name, `-` for 0, the number when there is no such object.
 fn write(args: &[Cell], name: impl Fn(u32) -> Option<String>) -> Cell {
+    write_or(args, NONE, name)
+}
+
+/// That, with another word for 0.
+pub(super) fn write_or(args: &[Cell], none: &str, name: impl Fn(u32) -> Option<String>) -> Cell {
     match oid(args, 0) {
-        Some(0) => "-".into(),
+        Some(0) => none.into(),
         Some(oid) => name(oid).unwrap_or_else(|| oid.to_string()).into(),
         // Already a name.
         None => args.first().cloned().unwrap_or(Cell::Null),
@@ -234,29 +230,6 @@ fn find_role(call: &Call<'_>, name: &str) -> Option<u32> {
     let parts = split_name(name)?;
     let [name] = parts.as_slice() else { return None };
     call.catalog.objects.role_by_name(name).map(|r| r.oid)
-}
-
-/// A function of PostgreSQL's by name alone.
-fn find_function(name: &str) -> Option<u32> {
-    in_fixed("pg_proc", 0, 1, name)
-}
-
-/// A function by name and argument types.
-fn find_procedure(signature: &str) -> Option<u32> {
-    let (name, arguments) = signature.strip_suffix(')')?.split_once('(')?;
-    let types = crate::types::TypeTable::builtin();
-    let wanted: Option<Vec<Cell>> = if arguments.trim().is_empty() {
-        Some(Vec::new())
-    } else {
-        arguments.split(',').map(|t| types.parse(t, &["pg_catalog"]).map(Into::into)).collect()
-    };
-    let (wanted, name) = (Cell::List(wanted?), bare(name)?);
-    let column =
-        crate::layout::layout("pg_catalog", "pg_proc")?.columns.iter().position(|c| c.name == "proargtypes")?;
-    let rows = fixed_rows("pg_proc").iter();
-    rows.filter(|row| matches!(row.get(1), Some(Cell::Text(n)) if *n == name))
-        .find(|row| row.get(column) == Some(&wanted))
-        .and_then(|row| if let Some(Cell::Int(v)) = row.first() { u32::try_from(*v).ok() } else { None })
 }
 
 fn bare(name: &str) -> Option<String> {

@@ -18,6 +18,7 @@ pub(crate) mod plan_history;
 pub(crate) mod reader_rights;
 mod spill_files;
 pub(crate) mod statement;
+pub(crate) mod system_columns;
 pub(crate) mod verify;
 pub(crate) mod volatility;
 pub(crate) mod workspace;

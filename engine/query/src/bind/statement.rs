@@ -15,6 +15,7 @@ use crate::bind::outer_names::read_around;
 use crate::bind::parameters::parameters_of;
 use crate::bind::plan_bytes::plan_bytes;
 use crate::bind::plan_history::PlanHistory;
+use crate::bind::system_columns::without_system_columns;
 use crate::bind::verify::{Inventory, verify_bound};
 use crate::bind::volatility::Asks;
 use crate::bind::workspace::Workspace;
@@ -456,6 +457,7 @@ async fn plan_names(
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(ast))).await.map_err(|e| {
         let image = dialect.catalog.image();
         let error = with_nearest_function(with_nearest(translate_binding(&e, query), image));
+        let error = without_system_columns(error, &e, query, &dialect.catalog);
         with_nearest_column(error, &e, query, image)
     })?;
     let outer_names = read_around(outer_names, &plan).map_err(|e| translate(&e, Stage::Plan))?;

@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Ident, LimitClause, ObjectName, Query,
     Statement, TimezoneInfo, Value,
 };
-use querygate_types::{Error, ErrorCode, PgType, Result, TypeCategory, array_types};
+use querygate_types::{Error, ErrorCode, PgType, Result, TypeCategory, array_types, reg_types};
 use std::ops::ControlFlow;
 
 /// Most digits of a numeric parameter.
@@ -228,13 +228,7 @@ fn sql_type(declared: Declared) -> Cast {
         PgType::Jsonb => Cast::Apart(DataType::JSONB),
         PgType::Interval => Cast::Apart(DataType::Interval { fields: None, precision: None }),
         // Values of texts without the blanks behind them, and numbers of objects.
-        PgType::Bpchar
-        | PgType::Oid
-        | PgType::Regclass
-        | PgType::Regtype
-        | PgType::Regproc
-        | PgType::Regnamespace
-        | PgType::Regrole => Cast::Apart(named(declared.pg_type)),
+        PgType::Bpchar | PgType::Oid | reg_types!() => Cast::Apart(named(declared.pg_type)),
         // Text from a client fits wherever a literal would.
         PgType::Text
         | PgType::Varchar

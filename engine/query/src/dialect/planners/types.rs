@@ -104,7 +104,7 @@ fn lookup(names: &[String]) -> SqlName {
         "character_data" | "yes_or_no" => Some(PgType::Varchar),
         "cardinal_number" => Some(PgType::Int4),
         "time_stamp" => Some(PgType::Timestamptz),
-        "regprocedure" | "regoper" | "regoperator" | "regconfig" | "regcollation" | "cid" | "xid8" => Some(PgType::Oid),
+        "cid" | "xid8" => Some(PgType::Oid),
         "cstring" | "citext" | "tid" | "pg_lsn" | "refcursor" | "anyelement" => Some(PgType::Text),
         "boolean" => Some(PgType::Bool),
         "smallint" => Some(PgType::Int2),

@@ -18,6 +18,22 @@ const PRINTED: &[(&str, &str, &str)] = &[
         "integer,integer,pg_catalog",
     ),
     ("SELECT to_regclass('nothing'), to_regtype('int4')", "to_regclass,to_regtype", "NULL,integer"),
+    // With the types of the arguments, which tell functions of one name apart, as values and as texts.
+    (
+        "SELECT 'lower(text)'::regprocedure, 'lower(text)'::regprocedure::oid, 870::regprocedure::text, 870::regproc",
+        "regprocedure,oid,text,regproc",
+        "lower(text),870,lower(text),pg_catalog.lower",
+    ),
+    (
+        "SELECT to_regprocedure('lower(varchar)'), to_regproc('lower'), to_regoperator('-(none,int4)'), '+(int4,int4)'::regoperator",
+        "to_regprocedure,to_regproc,to_regoperator,regoperator",
+        "NULL,NULL,-(NONE,integer),+(integer,integer)",
+    ),
+    (
+        "SELECT oid::regprocedure, 'simple'::regconfig, '\"C\"'::regcollation FROM pg_proc WHERE oid = 'round(numeric,int)'::regprocedure",
+        "oid,regconfig,regcollation",
+        "round(numeric,integer),simple,\"C\"",
+    ),
     (
         "SELECT substring('foobar' from 'o+'), substring('foobar' from 'o(.)b'), substring('foobar' from 2 for 3)",
         "substring,substring,substring",
@@ -172,6 +188,8 @@ async fn wrong_statements_fail_as_in_postgres() {
     let session = TestSession::new(demo());
     let cases = [
         ("SELECT 'nothing'::regclass", "relation \"nothing\" does not exist"),
+        ("SELECT 'lower'::regproc", "more than one function named \"lower\""),
+        ("SELECT 'lower(nothing)'::regprocedure", "type \"nothing\" does not exist"),
         ("SELECT oid FROM pg_class WHERE oid = 'x'", "invalid input syntax for type oid: \"x\""),
         ("SELECT 'a' COLLATE \"de_DE\"", "collation \"\"de_DE\"\" does not exist"),
         (

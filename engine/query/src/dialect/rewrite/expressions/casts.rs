@@ -5,21 +5,7 @@ use crate::dialect::planners::array_text::{Item, items};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
 };
-use querygate_types::Result;
-
-/// Types whose values are object ids that read and print as names.
-const REG_TYPES: &[&str] = &[
-    "regclass",
-    "regtype",
-    "regproc",
-    "regprocedure",
-    "regoper",
-    "regoperator",
-    "regnamespace",
-    "regrole",
-    "regconfig",
-    "regcollation",
-];
+use querygate_types::{PgType, Result, reg_types};
 
 /// The reg type a type is, if any.
 fn reg_type(data_type: &DataType) -> Option<&'static str> {
@@ -28,7 +14,15 @@ fn reg_type(data_type: &DataType) -> Option<&'static str> {
         DataType::Custom(name, _) => parts(name)?.pop()?,
         _ => return None,
     };
-    REG_TYPES.iter().copied().find(|t| *t == name)
+    reg_named(&name)
+}
+
+/// The name of a type whose values are object ids that read and print as names.
+fn reg_named(name: &str) -> Option<&'static str> {
+    match PgType::from_name(name)? {
+        named @ reg_types!() => Some(named.name()),
+        _ => None,
+    }
 }
 
 fn is_text(data_type: &DataType) -> bool {
@@ -63,7 +57,7 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
                 *expr = cast(value, typed.data_type.clone());
                 return rewrite(expr);
             };
-            *expr = call(&format!("{}in", canonical(reg)), vec![value]);
+            *expr = call(&format!("{reg}in"), vec![value]);
             return Ok(());
         }
         _ => return Ok(()),
@@ -79,7 +73,7 @@ pub(in crate::dialect) fn rewrite(expr: &mut Expr) -> Result<()> {
     }
     if let Some(reg) = reg_type(data_type) {
         let inner = std::mem::replace(inner, null);
-        *expr = call(&format!("{}in", canonical(reg)), vec![inner]);
+        *expr = call(&format!("{reg}in"), vec![inner]);
     } else if is_text(data_type)
         && let Some(out) = printed_by(inner)
     {
@@ -181,10 +175,6 @@ fn elements(items: Vec<Item>, element: &DataType) -> Result<Expr> {
     Ok(array(items.into_iter().map(item).collect::<Result<_>>()?))
 }
 
-fn canonical(reg: &'static str) -> &'static str {
-    if reg == "regoperator" { "regoper" } else { reg }
-}
-
 /// A value of a reg type as the name that it is in a text.
 pub(super) fn print_name(expr: &mut Expr) {
     if let Some(out) = printed_by(expr) {
@@ -214,9 +204,8 @@ fn printed_by(expr: &Expr) -> Option<String> {
         Expr::Nested(inner) => printed_by(inner),
         Expr::Function(function) => {
             let name = parts(&function.name)?.pop()?;
-            let reg =
-                name.strip_suffix("in").filter(|reg| REG_TYPES.contains(reg)).or_else(|| name.strip_prefix("to_"));
-            reg.filter(|reg| REG_TYPES.contains(reg)).map(|reg| format!("{reg}out"))
+            let reg = name.strip_suffix("in").and_then(reg_named).or_else(|| reg_named(name.strip_prefix("to_")?));
+            reg.map(|reg| format!("{reg}out"))
         }
         _ => None,
     }

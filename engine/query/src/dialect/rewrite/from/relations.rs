@@ -160,24 +160,23 @@ pub(in crate::dialect) fn with_system_columns(
 
 impl Rewriter<'_> {
     fn system_columns_of(&self, names: &[String]) -> Option<SystemColumns> {
-        let catalog = match names {
+        let (schema, name) = match names {
             [name] if self.is_cte(name) => return None,
-            [name] => PgCatalog::system_oid("pg_catalog", name),
-            [.., schema, name] => PgCatalog::system_oid(schema, name),
-            [] => None,
+            [name] => {
+                let path = self.catalog.image().search_path.iter().map(String::as_str);
+                let mut schemas = std::iter::once("pg_catalog").chain(path);
+                (schemas.find(|schema| self.catalog.relation_oid(schema, name).is_some())?, name)
+            }
+            [.., schema, name] => (schema.as_str(), name),
+            [] => return None,
         };
-        if let Some(oid) = catalog {
-            return Some(SystemColumns { oid, is_catalog: true });
-        }
-        let own = |schema: &str, name: &str| self.catalog.relation_oid(schema, name);
-        let oid = match names {
-            [name] => self.catalog.image().search_path.iter().find_map(|schema| own(schema, name)),
-            [.., schema, name] => own(schema, name),
-            [] => None,
-        }?;
+        // A view has none.
+        let oid =
+            self.catalog.relation_oid(schema, name).filter(|_| self.catalog.is_table(schema, name) == Some(true))?;
         // A source's own column of that name is the table's.
-        let has_own = self.relation_of(names)?.columns.iter().any(|column| column.name == "tableoid");
-        (!has_own).then_some(SystemColumns { oid, is_catalog: false })
+        let relation = self.relation_of(names);
+        let has_own = relation.is_some_and(|own| own.columns.iter().any(|column| column.name == "tableoid"));
+        (!has_own).then(|| SystemColumns { oid, is_catalog: PgCatalog::system_oid(schema, name).is_some() })
     }
 }
 
