@@ -53,7 +53,7 @@ enum Role {
     Measured(LongestRow),
     /// The other side: rows are copied beside each of it.
     Beside(LongestRow),
-    /// Rows whose lists in these columns are taken apart above, where all else is copied beside each element.
+    /// Rows for an operator that unnests these list columns, and copies the other columns beside each element.
     Lists(Vec<usize>),
     /// A join without keys. `are_long`: whether values that it compares or copies may be of any length.
     Joins {

@@ -120,7 +120,7 @@ pub(super) struct Documents {
     picklists: HashMap<String, Vec<Value>>,
     /// When users were made, and changed last, by their ids: as rows of `sys_user` say it.
     dates: HashMap<String, Dates>,
-    /// Cubes that clients may ask, once somebody has.
+    /// Cubes that clients may ask; read at the first question.
     cubes: OnceLock<Arc<[(String, Value)]>>,
 }
 

@@ -1,5 +1,5 @@
 //! Numbers in the types of the columns that they are compared with. No digit is lost: a number that a column does not hold lies between two
-//! that it holds, or beyond all of them, and what is compared with it means the same of these.
+//! that it holds, or beyond all of them, and the comparison becomes one with these neighbours.
 
 use super::Column;
 use crate::filter::{CompareOp, FilterValue, Operand, RowFilter, Test};
@@ -129,8 +129,8 @@ fn counted(own: ValueType) -> Option<(RangeInclusive<i128>, usize)> {
     }
 }
 
-/// The greatest number of these places that is not above a plain decimal, counted in its last place, and whether the decimal is it. Of one
-/// that is beyond every column, a number that is, too.
+/// The greatest number with these decimal places that is at most the decimal, in units of its last place, and whether both are equal. For a
+/// decimal beyond every column the result is beyond every column, too.
 fn floor(text: &str, places: usize) -> (i128, bool) {
     let (is_negative, size) = text.strip_prefix('-').map_or((false, text), |size| (true, size));
     let (whole, fraction) = size.split_once('.').unwrap_or((size, ""));

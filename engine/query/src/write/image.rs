@@ -42,7 +42,7 @@ struct Values<'a> {
     records: &'a [Row],
 }
 
-/// Records beside those that are changed, which rules read.
+/// Other records that rules of the changed ones read.
 #[derive(Clone, Copy)]
 pub(super) struct Beside<'a> {
     pub(super) masters: &'a Masters,
